@@ -1,0 +1,42 @@
+# Every target sets itself up first; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+SOURCES := video2act_ros tests launch setup.py
+PYTEST := $(BIN)/python -m pytest -q
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup demo test lint unit node e2e format clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9_]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## make .venv: Python packages, ROS 2, messages (incremental)
+	@scripts/setup.sh
+
+demo: setup  ## the simulated robot lifts the cube; writes out/demo/ (ARGS="--episodes 2" for options)
+	@$(BIN)/video2act demo $(ARGS)
+
+test: lint unit node e2e  ## everything that CI runs
+
+lint: setup  ## ruff and mypy
+	@$(BIN)/python -m ruff check $(SOURCES)
+	@$(BIN)/python -m ruff format --check $(SOURCES)
+	@$(BIN)/python -m mypy
+
+unit: setup  ## tests without ROS
+	@$(PYTEST) tests/unit
+
+node: setup  ## real nodes in one process
+	@$(PYTEST) tests/node
+
+e2e: setup  ## real processes against the simulation
+	@$(PYTEST) tests/e2e
+
+format: setup  ## let ruff rewrite the sources
+	@$(BIN)/python -m ruff check --fix $(SOURCES)
+	@$(BIN)/python -m ruff format $(SOURCES)
+
+clean:  ## remove what was built (.venv too)
+	rm -rf .venv out build install log ros2_ws/build ros2_ws/install ros2_ws/log *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,182 @@
+#!/usr/bin/env bash
+# Makes .venv: Python packages, ROS 2 (pinned wheels, or the sourced installation), our messages, our package.
+# Incremental: each part is redone only when the files that shape it have changed.
+#
+#   PYTHON=python3.12          interpreter of a new .venv (3.10 to 3.13)
+#   TORCH_INDEX_URL=...        additional package index to take torch from
+set -euo pipefail
+cd "$(dirname "$0")/.."
+REPO=$PWD
+VENV=$REPO/.venv
+exec 9<"scripts/setup.sh"
+flock 9 # two `make` at once take turns
+
+say() { printf 'setup: %s\n' "$*"; }
+die() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+
+# An installation counts when it is sourced and complete; everything else gets the wheels.
+unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
+if [ -n "${ROS_DISTRO:-}" ] && "${PYTHON:-python3}" -c 'import rclpy' 2>/dev/null; then
+  ROS=$ROS_DISTRO
+else
+  ROS=wheels
+  unset LD_LIBRARY_PATH PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
+fi
+
+choose_python() {
+  local candidate
+  for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  die "no Python 3.10 to 3.13 found; install one and name it: PYTHON=/path/to/python3.12 make setup"
+}
+
+# Prints the Debian packages that are missing.
+missing_packages() {
+  local python=$1 packages=()
+  { command -v g++ && command -v gcc; } >/dev/null || packages+=(g++)
+  command -v make >/dev/null || packages+=(make)
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+  [ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || packages+=(python3-dev)
+  "$python" - <<'PY' || packages+=(libegl1 libgl1-mesa-dri)
+import ctypes, sys
+for name in ("libOSMesa.so.8", "libOSMesa.so.6", "libEGL.so.1"):
+    try:
+        sys.exit(ctypes.CDLL(name) is None)
+    except OSError:
+        pass
+sys.exit(1)
+PY
+  echo "${packages[*]-}"
+}
+
+check_system() {
+  local python=$1 packages
+  packages=$(missing_packages "$python")
+  if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing missing system packages: $packages"
+    # shellcheck disable=SC2086
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages; } >/dev/null || true
+    packages=$(missing_packages "$python")
+  fi
+  [ -z "$packages" ] || die "missing system packages; run: sudo apt install $packages"
+  if [ "$ROS" = wheels ] && [ "$(uname -sm)" != "Linux x86_64" ]; then
+    die "ROS 2 wheels exist for Linux x86-64 only; install ROS 2 here and source its setup.bash first"
+  fi
+}
+
+make_venv() {
+  local python=$1 options=()
+  [ "$ROS" = wheels ] || options+=(--system-site-packages)
+  say "creating .venv with $("$python" --version) (ROS 2: $ROS)"
+  "$python" -m venv --clear "${options[@]}" "$VENV"
+  echo "$ROS" >"$VENV/.ros"
+}
+
+# changed NAME FILE...: true when the files differ from those of the last successful `done_with NAME`.
+digest() { cat "$@" | sha256sum; }
+changed() { [ "$(cat "$VENV/.stamp-$1" 2>/dev/null)" != "$(digest "${@:2}")" ]; }
+done_with() { digest "${@:2}" >"$VENV/.stamp-$1"; }
+
+install_packages() {
+  local constraints=$VENV/.constraints.txt
+  cp requirements/constraints.txt "$constraints"
+  if [ "$ROS" != wheels ]; then
+    # The installation's message extensions may be compiled against numpy 1; its launch_testing needs pytest 8.
+    grep -vE '^(numpy|scipy|opencv|matplotlib|pytest)' requirements/constraints.txt >"$constraints"
+    echo 'pytest<9' >>"$constraints"
+    if python -c 'import numpy, sys; sys.exit(numpy.__version__ >= "2")' 2>/dev/null; then
+      echo 'numpy<2' >>"$constraints"
+    fi
+  fi
+  say "installing Python packages (a few minutes the first time)"
+  # Python 3.10's own pip never resolves this set, its setuptools cannot build a wheel alone.
+  pip install -qq --upgrade 'pip>=25' 'setuptools>=70.1,<80'
+  pip install -qq ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} -r requirements/torch.txt
+  pip install -qq -c "$constraints" -r requirements/base.txt -r requirements/dev.txt -r requirements/onnx.txt
+  pip install -qq --no-deps -r requirements/sim.txt
+}
+
+# The wheels' exported CMake targets carry the paths of the machine that built them; name this interpreter's.
+install_ros_wheels() {
+  local include site
+  say "installing ROS 2 wheels"
+  pip install -qq -c "$VENV/.constraints.txt" -r requirements/ros-kilted.txt
+  include=$(python -c 'import sysconfig; print(sysconfig.get_path("include"))')
+  site=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  find "$VENV/share" -name '*.cmake' -print0 | xargs -0 sed -i -E \
+    -e "s#/opt/python/cp3[0-9]+-cp3[0-9]+/include/python3\.[0-9]+#$include#g" \
+    -e "s#/opt/python/cp3[0-9]+-cp3[0-9]+/lib/python3\.[0-9]+/site-packages#$site#g"
+}
+
+# Into the virtual environment itself, so that nothing has to be sourced afterwards. Run from there: the
+# repository's colcon_defaults.yaml is for workspaces.
+build_messages() (
+  prefixes=$VENV
+  [ "$ROS" = wheels ] || prefixes=$VENV:${AMENT_PREFIX_PATH:-}
+  say "building video2act_msgs"
+  mkdir -p "$VENV/colcon" && cd "$VENV/colcon"
+  CMAKE_PREFIX_PATH=$prefixes AMENT_PREFIX_PATH=$prefixes colcon build \
+    --base-paths "$REPO/ros2_ws/src/video2act_msgs" --merge-install --install-base "$VENV" \
+    --cmake-args -DBUILD_TESTING=OFF >output.txt 2>&1 ||
+    die "building video2act_msgs failed; the compiler's output: .venv/colcon/output.txt"
+)
+
+install_package() {
+  say "linking video2act_ros"
+  mkdir -p "$VENV/colcon" "$VENV/share/video2act_ros" "$VENV/share/ament_index/resource_index/packages"
+  pip install -qq --no-deps --no-build-isolation --use-pep517 --editable . >"$VENV/colcon/package.txt" 2>&1 ||
+    die "installing video2act_ros failed; pip's output: .venv/colcon/package.txt"
+  ln -sfn "$REPO/package.xml" "$REPO/launch" "$REPO/config" "$REPO/models" "$VENV/share/video2act_ros/"
+  ln -sfn "$REPO/resource/video2act_ros" "$VENV/share/ament_index/resource_index/packages/"
+}
+
+check_rendering() {
+  local backend
+  for backend in egl osmesa; do
+    if MUJOCO_GL=$backend python -c \
+      'import mujoco; c = mujoco.GLContext(16, 16); c.make_current(); c.free()' >/dev/null 2>&1; then
+      return
+    fi
+  done
+  say "no working OpenGL for headless rendering; run: sudo apt install libegl1 libgl1-mesa-dri"
+  [ "$ROS" != wheels ] || exit 1
+}
+
+PACKAGE_FILES=(setup.py setup.cfg package.xml resource/video2act_ros)
+MESSAGE_FILES=(requirements/ros-kilted.txt $(find ros2_ws/src/video2act_msgs -type f | LC_ALL=C sort))
+PYTHON_FILES=(requirements/torch.txt requirements/base.txt requirements/dev.txt requirements/onnx.txt requirements/sim.txt requirements/constraints.txt)
+
+if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
+  PYTHON=$(choose_python)
+  check_system "$PYTHON"
+  make_venv "$PYTHON"
+elif [ "$(cat "$VENV/.ros" 2>/dev/null || echo "$ROS")" != "$ROS" ]; then
+  die ".venv was made for ROS 2 '$(cat "$VENV/.ros")', this shell has '$ROS'; remove it first: rm -rf .venv"
+fi
+export VIRTUAL_ENV=$VENV PATH=$VENV/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
+
+if changed python "${PYTHON_FILES[@]}"; then
+  check_system "$VENV/bin/python"
+  install_packages
+  check_rendering
+  done_with python "${PYTHON_FILES[@]}"
+fi
+if [ "$ROS" = wheels ] && changed ros requirements/ros-kilted.txt; then
+  install_ros_wheels
+  done_with ros requirements/ros-kilted.txt
+fi
+if changed messages "${MESSAGE_FILES[@]}"; then
+  build_messages
+  done_with messages "${MESSAGE_FILES[@]}"
+fi
+if changed package "${PACKAGE_FILES[@]}"; then
+  install_package
+  done_with package "${PACKAGE_FILES[@]}"
+fi

@@ -1,0 +1,41 @@
+"""The ament_python package video2act_ros: colcon and pip both install from here."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "video2act_ros"
+SHARE = Path("share") / PACKAGE
+NODES = ("system2_node", "system1_node", "command_node", "sim_robot_node")
+
+
+def data_files() -> list[tuple[str, list[str]]]:
+    """Return (folder under the install prefix, files) for the index marker and the share folder."""
+    entries = [
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (str(SHARE), ["package.xml"]),
+    ]
+    for root in ("launch", "config", "models"):
+        for folder in sorted({path.parent for path in Path(root).rglob("*") if path.is_file()}):
+            files = sorted(str(path) for path in folder.iterdir() if path.is_file())
+            entries.append((str(SHARE / folder), files))
+    return entries
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    data_files=data_files(),
+    python_requires=">=3.10",
+    install_requires=["setuptools"],
+    zip_safe=True,
+    maintainer="video2act_ros maintainers",
+    maintainer_email="maintainers@video2act-ros.invalid",
+    description="A dual-system video-to-action policy on ROS 2",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": ["video2act = video2act_ros.cli:main"]
+        + [f"{node} = {PACKAGE}.nodes.{node}:main" for node in NODES],
+    },
+)
