@@ -1,0 +1,1 @@
+"""Checkpoint bundles: a folder with a manifest, safetensors weights and instruction embeddings."""

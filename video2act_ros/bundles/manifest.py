@@ -1,0 +1,226 @@
+"""The manifest of a checkpoint bundle: what it holds, for which robot, and how each file must hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from video2act_ros.core.errors import BundleError
+from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.system1.config import PolicyConfig
+from video2act_ros.system2.config import VideoEncoderConfig
+
+SCHEMA_VERSION: Literal[1] = 1
+MANIFEST_FILE = "manifest.yaml"
+INSTRUCTIONS_FILE = "instructions.safetensors"
+_HASH_BLOCK = 1 << 22
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OnnxSection(_Frozen):
+    """System 1 as ONNX graphs: the file of each graph, and what they were made of.
+
+    `source` is the `onnx_source` of policy and weights, `largest_error` the largest relative error against
+    torch over all outputs.
+    """
+
+    graphs: dict[str, str]
+    source: str
+    opset: int
+    made_with: str = ""
+    largest_error: float
+
+
+class System1Section(_Frozen):
+    """The policy: its configuration, weights, joint order and the features it was trained on."""
+
+    policy: PolicyConfig
+    weights: tuple[str, ...]
+    joint_names: tuple[str, ...]
+    features_id: str
+    self_test: str
+    onnx: OnnxSection | None = None
+
+
+class System2Section(_Frozen):
+    """The video model: its configuration, weights and the identity of the features it makes."""
+
+    encoder: VideoEncoderConfig
+    weights: tuple[str, ...]
+    features_id: str
+    self_test: str
+
+
+class Manifest(_Frozen):
+    """One bundle; it holds System 1, System 2, or both.
+
+    `instructions` lists the texts whose embeddings lie in `instructions.safetensors` under
+    `system1.{i}` and `system2.{i}`; `files` maps every other file to its sha256.
+    """
+
+    schema_version: Literal[1]
+    name: str
+    description: str = ""
+    made_with: tuple[str, ...] = ()
+    measured: dict[str, str] = Field(default_factory=dict)
+    instructions: tuple[str, ...]
+    system1: System1Section | None = None
+    system2: System2Section | None = None
+    files: dict[str, str]
+
+
+def file_sha256(path: Path) -> str:
+    """Return the file's sha256 as lower-case hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def features_id(encoder: VideoEncoderConfig, weight_hashes: list[str]) -> str:
+    """Return the identity of the features: a hash of everything that shapes them.
+
+    Args:
+        encoder: the encoder's configuration (layer, filters, sizes, colour order, …).
+        weight_hashes: sha256 of each weight file, in the manifest's order.
+    """
+    content = json.dumps(
+        {"encoder": encoder.model_dump(mode="json"), "weights": weight_hashes}, sort_keys=True
+    )
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def onnx_source(policy: PolicyConfig, weight_hashes: list[str]) -> str:
+    """Return the identity of what ONNX graphs are made of; arguments as in `features_id`."""
+    content = json.dumps({"policy": policy.model_dump(mode="json"), "weights": weight_hashes}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check `folder`'s manifest, without touching the weights.
+
+    Raises:
+        BundleError: no such folder or manifest, a newer schema, or a wrong key; says which.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise BundleError(
+            f"no bundle at {folder}: {MANIFEST_FILE} is missing; give a bundle's folder or name"
+        )
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BundleError(f"bundle {folder}: {MANIFEST_FILE} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"bundle {folder}: {MANIFEST_FILE} is empty or no mapping; export the bundle again")
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"bundle {folder} has manifest schema {version}, this version reads {SCHEMA_VERSION}; "
+            "update video2act_ros or export the bundle again"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BundleError(f"bundle {folder}: {problems}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest last and atomically, so that a bundle without one is never mistaken for whole."""
+    text = yaml.safe_dump(manifest.model_dump(mode="json", exclude_none=True), sort_keys=False, width=110)
+    temporary = folder / (MANIFEST_FILE + ".partial")
+    temporary.write_text(text)
+    temporary.replace(folder / MANIFEST_FILE)
+
+
+def check_presence(folder: Path, manifest: Manifest) -> None:
+    """Check, without reading any, that every file is there and that every needed one has a hash.
+
+    Raises:
+        BundleError: names the missing file or hash.
+    """
+    needed = [INSTRUCTIONS_FILE]
+    for section in (manifest.system1, manifest.system2):
+        if section is not None:
+            needed += [*section.weights, section.self_test]
+    if without := [name for name in needed if name not in manifest.files]:
+        raise BundleError(
+            f"bundle {folder}: {MANIFEST_FILE} gives no sha256 of {', '.join(without)}; export the bundle again"
+        )
+    for name in manifest.files:
+        if not (folder / name).is_file():
+            raise BundleError(f"bundle {folder}: {name} is missing; copy the bundle again")
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare every file's presence and sha256 with the manifest.
+
+    Raises:
+        BundleError: names the missing or changed file.
+    """
+    check_presence(folder, manifest)
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if (actual := file_sha256(path)) != expected:
+            raise BundleError(
+                f"bundle {folder}: {name} is truncated or changed (sha256 {actual[:12]}…, manifest says "
+                f"{expected[:12]}…); copy the bundle again"
+            )
+
+
+def graph_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
+    """Return the file of each ONNX graph of System 1.
+
+    Raises:
+        BundleError: there are none, one lacks its hash, or they were made of other weights.
+    """
+    section, remedy = manifest.system1, f"run: video2act export {folder}"
+    if section is None or section.onnx is None:
+        raise BundleError(f"bundle {folder} has no ONNX graphs of System 1; {remedy}")
+    if without := [name for name in section.onnx.graphs.values() if name not in manifest.files]:
+        raise BundleError(
+            f"bundle {folder}: {MANIFEST_FILE} gives no sha256 of {', '.join(without)}; {remedy}"
+        )
+    if section.onnx.source != onnx_source(section.policy, [manifest.files[name] for name in section.weights]):
+        raise BundleError(f"bundle {folder}: its ONNX graphs were made of another policy; {remedy}")
+    return {graph: folder / name for graph, name in section.onnx.graphs.items()}
+
+
+def check_robot(manifest: Manifest, profile: RobotProfile) -> None:
+    """Compare joint order and cameras with the robot's.
+
+    Raises:
+        BundleError: names what differs.
+    """
+    cameras: set[str] = set()
+    if manifest.system1 is not None:
+        names = manifest.system1.joint_names
+        if len(names) != len(profile.joint_names):
+            raise BundleError(
+                f"bundle '{manifest.name}' drives {len(names)} joints, robot '{profile.name}' has "
+                f"{len(profile.joint_names)}; choose the robot profile that the bundle was trained for"
+            )
+        if names != profile.joint_names:
+            raise BundleError(
+                f"bundle '{manifest.name}' orders the joints {', '.join(names)}; robot '{profile.name}' has "
+                f"{', '.join(profile.joint_names)}; choose the matching robot profile"
+            )
+        cameras |= set(manifest.system1.policy.images.cameras)
+    if manifest.system2 is not None:
+        cameras.add(manifest.system2.encoder.camera)
+    missing = sorted(cameras - set(profile.camera_names))
+    if missing:
+        raise BundleError(
+            f"bundle '{manifest.name}' needs the cameras {', '.join(missing)}, which robot '{profile.name}' "
+            f"lacks; its cameras: {', '.join(profile.camera_names)}"
+        )

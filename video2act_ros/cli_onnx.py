@@ -1,0 +1,56 @@
+"""The commands around ONNX: `video2act export` and `video2act bench-onnx`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from video2act_ros.ros import environment
+
+if TYPE_CHECKING:
+    from video2act_ros.bundles.verify_onnx import GraphError
+
+console = Console()
+
+BundleArgument = Annotated[str, typer.Argument(help="a bundle's folder, or a name under models/")]
+
+
+def export_command(
+    bundle: BundleArgument,
+    out: Annotated[Path | None, typer.Option(help="new folder: export into a copy of the bundle")] = None,
+    max_error: Annotated[float, typer.Option(help="largest error allowed, relative to each output")] = 1e-3,
+) -> None:
+    """Add System 1 to a bundle as ONNX graphs, verified against torch."""
+    from video2act_ros.bundles.export_onnx import export_onnx
+
+    folder = environment.resolve_bundle(bundle)
+    export_onnx(folder, out, max_error, _print_error)
+    console.print(f"ONNX graphs in {out or folder}; system1 runs them with backend:=onnxruntime")
+
+
+def _print_error(error: GraphError) -> None:
+    text = f"{error.graph:<8} {error.output:<14} max abs error {error.max_abs:.1e}, cosine {error.cosine:.7f}"
+    console.print(text, soft_wrap=True, highlight=False)
+
+
+def bench_onnx_command(
+    bundle: BundleArgument,
+    repeats: Annotated[int, typer.Option(min=1, help="predictions of each backend and case")] = 200,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of both; 0 leaves their own choice")] = 1,
+    providers: Annotated[str, typer.Option(help="onnxruntime's providers, best first")] = "CPU",
+    device: Annotated[str, typer.Option(help="torch's device: cpu or cuda")] = "cpu",
+) -> None:
+    """Time System 1 of an exported bundle with torch and with onnxruntime, in turns."""
+    from video2act_ros.bundles.bench_onnx import compare_backends
+
+    comparison = compare_backends(environment.resolve_bundle(bundle), repeats, threads, providers, device)
+    table = Table("case", "backend", "median", "p99", title=f"System 1, {repeats} predictions each")
+    for times in sorted(comparison.times, key=lambda times: times.case):
+        durations = f"{1e3 * times.median_s:.2f} ms", f"{1e3 * times.p99_s:.2f} ms"
+        table.add_row(times.case, times.backend, *durations)
+    console.print(table)
+    console.print(f"largest difference of two chunks: {comparison.largest_difference:.1e}")

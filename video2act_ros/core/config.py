@@ -1,0 +1,184 @@
+"""Every node's parameters: the only home of their names, types, defaults, units and ranges.
+
+ROS parameters are declared from these dataclasses, YAML files only override them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Union
+
+from video2act_ros.core.errors import ConfigurationError, unknown_choice
+
+ParameterValue = Union[bool, int, float, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterInfo:
+    """What a ROS parameter descriptor needs beyond name, type and default."""
+
+    description: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    read_only: bool = True
+
+    def check(self, name: str, value: ParameterValue) -> None:
+        """Raise ConfigurationError when `value` lies outside the range or the choices."""
+        if self.choices and value not in self.choices:
+            raise ConfigurationError(unknown_choice(f"value of parameter '{name}'", value, self.choices))
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return
+        low = float("-inf") if self.minimum is None else self.minimum
+        high = float("inf") if self.maximum is None else self.maximum
+        if not low <= value <= high:
+            given = f"parameter '{name}' is {value} {self.unit}".rstrip()
+            raise ConfigurationError(f"{given}; it must lie in [{low}, {high}]")
+
+
+def parameter(
+    default: ParameterValue,
+    description: str,
+    *,
+    unit: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+    read_only: bool = True,
+) -> Any:  # a dataclass field stands for its value's type, which only Any can express
+    """Return a dataclass field that carries its ParameterInfo."""
+    info = ParameterInfo(description, unit, minimum, maximum, choices, read_only)
+    return field(default=default, metadata={"parameter": info})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Parameters that every node has."""
+
+    NODE_NAME: ClassVar[str] = ""
+
+    autostart: bool = parameter(True, "configure and activate without a lifecycle manager")
+    diagnostics_period_s: float = parameter(
+        1.0, "time between two messages on /diagnostics", unit="s", minimum=0.05, maximum=60.0
+    )
+
+    def __post_init__(self) -> None:
+        for name, info in self.parameters().items():
+            info.check(name, getattr(self, name))
+
+    @classmethod
+    def parameters(cls) -> dict[str, ParameterInfo]:
+        """Return every parameter's name and description in declaration order."""
+        return {item.name: item.metadata["parameter"] for item in fields(cls)}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig(NodeConfig):
+    """Parameters that both systems have."""
+
+    bundle: str = parameter(
+        "aloha_lift",
+        "wanted checkpoint bundle: a folder, or a name under the share folder's models/; "
+        "active_bundle tells which one runs",
+        read_only=False,
+    )
+    robot: str = parameter("aloha_sim", "robot profile: a YAML file, or a name under config/robots/")
+    instruction: str = parameter(
+        "", "instruction at start; empty takes the bundle's first one", read_only=False
+    )
+    rate_hz: float = parameter(3.0, "largest update rate", unit="Hz", minimum=0.1, maximum=100.0)
+    device: str = parameter("auto", "where the model runs", choices=("auto", "cpu", "cuda"))
+    threads: int = parameter(
+        1, "CPU threads of the model library; 0 leaves its own choice", minimum=0, maximum=256
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class System2Config(ModelConfig):
+    """Parameters of `/system2`."""
+
+    NODE_NAME: ClassVar[str] = "system2"
+
+
+@dataclass(frozen=True, slots=True)
+class System1Config(ModelConfig):
+    """Parameters of `/system1`."""
+
+    NODE_NAME: ClassVar[str] = "system1"
+
+    rate_hz: float = parameter(4.0, "largest chunk rate", unit="Hz", minimum=0.1, maximum=100.0)
+    seed: int = parameter(
+        0, "seed of the sampler's noise, equal for every chunk: chunks differ only by their inputs", minimum=0
+    )
+    backend: str = parameter(
+        "torch",
+        "library that computes the policy; onnxruntime needs a bundle with exported graphs",
+        choices=("torch", "onnxruntime"),
+    )
+    onnx_providers: str = parameter(
+        "CPU", "providers of backend onnxruntime, best first, separated by commas: TensorRT, CUDA, CPU"
+    )
+    control: str = parameter(
+        "separate",
+        "separate: command_node owns the arm; in_process: this process does",
+        choices=("separate", "in_process"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CommandConfig(NodeConfig):
+    """Parameters of `/command`."""
+
+    NODE_NAME: ClassVar[str] = "command"
+
+    robot: str = parameter("aloha_sim", "robot profile: a YAML file, or a name under config/robots/")
+    instruction: str = parameter("", "instruction at start; empty takes System 1's choice", read_only=False)
+    rate_hz: float = parameter(50.0, "rate of joint commands", unit="Hz", minimum=1.0, maximum=1000.0)
+    splice: str = parameter(
+        "average",
+        "how overlapping chunks combine: replace takes the newest, average weighs them",
+        choices=("replace", "average"),
+    )
+    average_decay: float = parameter(
+        0.8,
+        "weight of each older chunk relative to the next newer one in splice mode average",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    realtime_priority: int = parameter(
+        40,
+        "SCHED_FIFO priority of the control thread where permitted; 0 keeps the normal class",
+        minimum=0,
+        maximum=99,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SimRobotConfig(NodeConfig):
+    """Parameters of `/sim_robot`."""
+
+    NODE_NAME: ClassVar[str] = "sim_robot"
+
+    robot: str = parameter("aloha_sim", "robot profile: a YAML file, or a name under config/robots/")
+    task: str = parameter(
+        "lift", "task whose cube pose and success are simulated", choices=("lift", "transfer")
+    )
+    seed: int = parameter(
+        0, "seed of the cube pose and the sensor noise; `reset` with no seed adds one", minimum=0
+    )
+    joint_rate_hz: float = parameter(100.0, "rate of joint_states", unit="Hz", minimum=50.0, maximum=500.0)
+    camera_rate_hz: float = parameter(20.0, "rate of each camera", unit="Hz", minimum=1.0, maximum=60.0)
+    image_width: int = parameter(320, "width of published images", unit="px", minimum=32, maximum=1920)
+    image_height: int = parameter(240, "height of published images", unit="px", minimum=32, maximum=1080)
+    image_noise: float = parameter(
+        2.0, "standard deviation of the sensor noise in grey levels", minimum=0.0, maximum=50.0
+    )
+    command_timeout_s: float = parameter(
+        0.2,
+        "without a command for this long the driver brakes and holds",
+        unit="s",
+        minimum=0.02,
+        maximum=10.0,
+    )
+    publish_clock: bool = parameter(False, "publish simulated time on /clock")

@@ -1,0 +1,35 @@
+"""The project's exception tree: every refusal is one of these and names its remedy."""
+
+
+class Video2ActError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class ConfigurationError(Video2ActError):
+    """A parameter, profile or launch argument cannot be used as given."""
+
+
+class BundleError(Video2ActError):
+    """A checkpoint bundle is missing, damaged, or does not fit the robot or its pair."""
+
+
+class InputError(Video2ActError):
+    """A message or observation cannot be used (encoding, joint names, shape, non-finite values)."""
+
+
+class InstructionError(Video2ActError):
+    """The bundle holds no embedding for the instruction."""
+
+
+class SimulationError(Video2ActError):
+    """The simulated robot cannot be built or rendered on this machine."""
+
+
+class DatasetError(Video2ActError):
+    """A demonstration dataset is missing, damaged, or does not fit what is trained on it."""
+
+
+def unknown_choice(kind: str, given: object, valid: object) -> str:
+    """Return the project's one wording for "that is not one of the valid choices"."""
+    choices = ", ".join(str(item) for item in valid)  # type: ignore[attr-defined]
+    return f"unknown {kind} '{given}'; choose one of: {choices}"

@@ -1,0 +1,188 @@
+"""The simulated robot as a driver node: joint states and cameras out, joint commands in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import numpy as np
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Bool, Float64MultiArray, String
+from trajectory_msgs.msg import JointTrajectory
+
+from video2act_msgs.srv import NewEpisode, ResetSimulation
+from video2act_ros.core.config import SimRobotConfig
+from video2act_ros.core.errors import ConfigurationError, InputError
+from video2act_ros.core.robot_profile import CommandOutput, load_robot_profile
+from video2act_ros.core.types import NS_PER_S, CameraFrame, ImageArray
+from video2act_ros.ros import qos
+from video2act_ros.ros.convert import duration_to_s, image_from_frame, ns_to_stamp, stamp_to_ns
+from video2act_ros.ros.environment import resolve_profile
+from video2act_ros.ros.lifecycle import ManagedNode
+from video2act_ros.ros.process import run_node
+from video2act_ros.sim.aloha import JOINT_NAMES
+from video2act_ros.sim.driver import ArmDriver, TrajectoryPoint
+from video2act_ros.sim.live import Array, LiveEvents, LiveRobot, LiveSettings
+from video2act_ros.sim.tasks import get_task
+
+METRICS_PERIOD_S = 1.0
+POSITION_COMMAND_S = 0.02  # a plain set-point is reached this long after it arrives
+
+
+class SimRobotNode(ManagedNode):
+    """Stands in for an arm's driver and its cameras; everything it does, a real driver does too."""
+
+    CONFIG = SimRobotConfig
+    config: SimRobotConfig
+
+    COMMAND_TYPES: ClassVar[dict[str, type[Any]]] = {
+        "joint_trajectory": JointTrajectory,
+        "forward_position": Float64MultiArray,
+        "joint_state": JointState,
+    }
+
+    def setup(self) -> None:
+        """Build the robot; publishers exist before the threads start."""
+        self.profile = load_robot_profile(resolve_profile(self.config.robot))
+        if self.profile.joint_names != JOINT_NAMES:
+            raise ConfigurationError(
+                f"robot profile '{self.profile.name}' does not describe the simulated ALOHA robot; "
+                "use robot:=aloha_sim, or real_robot.launch.py with the robot's own drivers"
+            )
+        self._seed = self.config.seed
+        topics = [source.topic for source in self.profile.joint_states]
+        self._joints = self.create_publisher(JointState, topics[0], qos.DATA)
+        self._cameras = {
+            camera.name: self.create_publisher(Image, camera.topic, qos.DATA)
+            for camera in self.profile.cameras
+        }
+        self._success = self.create_publisher(Bool, "task_success", qos.LATCHED)
+        self._metrics = self.create_publisher(String, "~/metrics", qos.DATA)
+        self._sim_clock = (
+            self.create_publisher(Clock, "/clock", qos.DATA) if self.config.publish_clock else None
+        )
+        self._robot = LiveRobot(
+            get_task(self.config.task),
+            ArmDriver(self.profile, self.config.command_timeout_s),
+            LiveSettings(
+                self.config.joint_rate_hz,
+                self.config.camera_rate_hz,
+                self.config.image_width,
+                self.config.image_height,
+                self.config.image_noise,
+            ),
+            LiveEvents(
+                self._stamp, self._publish_joints, self._publish_images, self._publish_success, self._tick
+            ),
+        )
+
+    def start(self) -> None:
+        """Start the physics and the cameras, then listen."""
+        self._robot.start(self._seed)
+        for output in self.profile.commands:
+            self._listen(output)
+        self.create_service(ResetSimulation, "~/reset", self._reset)
+        self._new_episode = self.create_client(NewEpisode, "new_episode")
+        self.create_timer(METRICS_PERIOD_S, self._publish_metrics)
+
+    def stop(self) -> None:
+        """Stop both threads."""
+        if robot := getattr(self, "_robot", None):
+            robot.stop()
+
+    # -- out ----------------------------------------------------------------------------------------
+
+    def _stamp(self, time_s: float) -> int:
+        if self._sim_clock is not None:
+            return round(time_s * NS_PER_S)
+        return int(self.get_clock().now().nanoseconds)
+
+    def _publish_joints(self, stamp_ns: int, positions: Array, velocities: Array) -> None:
+        message = JointState(
+            name=list(JOINT_NAMES), position=positions.tolist(), velocity=velocities.tolist()
+        )
+        message.header.stamp = ns_to_stamp(stamp_ns)
+        self._joints.publish(message)
+
+    def _publish_images(self, stamp_ns: int, images: dict[str, ImageArray]) -> None:
+        with self.reporting("cameras"):
+            for name, image in images.items():
+                self._cameras[name].publish(image_from_frame(CameraFrame(name, stamp_ns, image)))
+            self.health.count("images")
+
+    def _publish_success(self, success: bool) -> None:
+        self._success.publish(Bool(data=success))
+
+    def _tick(self, time_s: float) -> None:
+        if self._sim_clock is not None:
+            self._sim_clock.publish(Clock(clock=ns_to_stamp(round(time_s * NS_PER_S))))
+
+    def _publish_metrics(self) -> None:
+        figures = {"realtime_factor": self._robot.realtime_factor, "frames": self._robot.frames}
+        self._metrics.publish(String(data=json.dumps(figures)))
+
+    def collect_diagnostics(self) -> None:
+        """Tell how fast the simulation runs."""
+        if self.state_name == "active":
+            self.health.value("realtime_factor", self._robot.realtime_factor)
+
+    # -- in -----------------------------------------------------------------------------------------
+
+    def _listen(self, output: CommandOutput) -> None:
+        def receive(message: Any) -> None:
+            now_ns = self._stamp(0.0) if self._sim_clock is None else None
+            self._robot.command(lambda driver, time_s: self._command(driver, output, message, time_s, now_ns))
+
+        self.subscribe(self.COMMAND_TYPES[output.type], output.topic, receive, qos.COMMAND)
+
+    def _command(
+        self, driver: ArmDriver, output: CommandOutput, message: Any, time_s: float, now_ns: int | None
+    ) -> None:
+        """Hand one command message to the driver; `now_ns` is None when stamps are in simulated time."""
+        if isinstance(message, JointTrajectory):
+            stamp_ns = stamp_to_ns(message.header.stamp)
+            reference_ns = round(time_s * NS_PER_S) if now_ns is None else now_ns
+            start_s = time_s + ((stamp_ns - reference_ns) / NS_PER_S if stamp_ns else 0.0)
+            points = [self._point(message, point, start_s) for point in message.points]
+            driver.command(message.joint_names, points, time_s)
+            return
+        positions = np.array(message.data if isinstance(message, Float64MultiArray) else message.position)
+        names = output.joints if isinstance(message, Float64MultiArray) else tuple(message.name)
+        if len(positions) != len(names):
+            raise InputError(
+                f"'{output.topic}' takes {len(names)} positions ({', '.join(names)}), got {len(positions)}"
+            )
+        point = TrajectoryPoint(time_s + POSITION_COMMAND_S, positions, np.zeros_like(positions))
+        driver.command(names, [point], time_s)
+
+    def _point(self, message: JointTrajectory, point: Any, start_s: float) -> TrajectoryPoint:
+        positions = np.array(point.positions)
+        velocities = np.array(point.velocities) if len(point.velocities) else np.zeros_like(positions)
+        if not len(positions) == len(velocities) == len(message.joint_names):
+            raise InputError(
+                f"a trajectory point needs {len(message.joint_names)} positions (and as many velocities or none), "
+                f"got {len(positions)} and {len(velocities)}"
+            )
+        return TrajectoryPoint(start_s + duration_to_s(point.time_from_start), positions, velocities)
+
+    def _reset(
+        self, request: ResetSimulation.Request, response: ResetSimulation.Response
+    ) -> ResetSimulation.Response:
+        self._seed = int(request.seed) if request.use_seed else self._seed + 1
+        response.cube_position = self._robot.reset(self._seed)
+        response.success, response.seed, response.message = True, self._seed, "reset"
+        if self._new_episode.service_is_ready():
+            self._new_episode.call_async(NewEpisode.Request())
+        else:
+            response.message = "reset; no command node was told to begin a new episode"
+        return response
+
+
+def main() -> None:
+    """Run the node as a process."""
+    raise SystemExit(run_node(SimRobotNode))
+
+
+if __name__ == "__main__":
+    main()

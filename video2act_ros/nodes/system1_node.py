@@ -1,0 +1,235 @@
+"""`/system1`: newest images, joints, instruction and latents in, action chunks out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from std_msgs.msg import String
+
+from video2act_msgs.msg import ActionChunk as ActionChunkMessage
+from video2act_msgs.msg import Latents
+from video2act_ros.core.config import System1Config
+from video2act_ros.core.errors import BundleError, ConfigurationError
+from video2act_ros.core.latent_pairs import LatentPairs
+from video2act_ros.core.run_context import RunContext
+from video2act_ros.core.synchroniser import NotReady, Synchroniser
+from video2act_ros.core.types import (
+    NS_PER_S,
+    ActionChunk,
+    CameraFrame,
+    LatentPair,
+    LatentStream,
+    Observation,
+    seconds_to_ns,
+)
+from video2act_ros.ros import qos
+from video2act_ros.ros.convert_policy import (
+    InputAges,
+    latents_from_message,
+    message_from_chunk,
+)
+from video2act_ros.ros.diagnostics import Level
+from video2act_ros.ros.inputs import (
+    check_same_cameras,
+    choose_cameras,
+    now_ns,
+    subscribe_camera,
+    subscribe_joints,
+)
+from video2act_ros.ros.lifecycle import ManagedNode
+from video2act_ros.ros.model_node import ModelNode
+from video2act_ros.ros.process import run_node
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from video2act_ros.bundles.load import LoadedPolicy
+    from video2act_ros.bundles.manifest import Manifest
+
+
+class System1Node(ModelNode["LoadedPolicy"]):
+    """Callbacks fill the newest inputs; the worker samples chunks from them and never waits for System 2."""
+
+    CONFIG = System1Config
+    config: System1Config
+    SYSTEM = "system1"
+
+    def load_model(self, folder: Path) -> LoadedPolicy:
+        """Load and test the policy."""
+        from video2act_ros.bundles.load import load_policy
+        from video2act_ros.system1.onnx_session import OnnxOptions
+
+        config = self.config
+        torch_only = config.backend == "torch"
+        onnx = None if torch_only else OnnxOptions.parse(config.onnx_providers, config.threads)
+        return load_policy(folder, config.device, onnx)
+
+    def check_fit(self, manifest: Manifest, bundle: str) -> None:
+        """Compare joints and cameras with the robot's, and cameras with those in use."""
+        section = manifest.system1
+        if section is None:
+            raise BundleError(f"bundle '{bundle}' holds no System 1; give a bundle that has one")
+        self._check_joints(section.joint_names, bundle)
+        names = section.policy.images.cameras
+        choose_cameras(self.profile, names, f"bundle '{bundle}'")
+        if hasattr(self, "switch"):
+            check_same_cameras(bundle, names, self.model.section.policy.images.cameras)
+
+    def setup(self) -> None:
+        """Load the policy and make the publishers."""
+        super().setup()
+        self._cameras = choose_cameras(self.profile, self.model.section.policy.images.cameras, "the bundle")
+        self._chunks = self.create_publisher(ActionChunkMessage, "action_chunk", qos.DATA)
+        self._known = self.create_publisher(String, "known_instructions", qos.LATCHED)
+
+    def start(self) -> None:
+        """Begin to listen and to compute."""
+        thresholds = self.profile.thresholds
+        self._pairs = LatentPairs()
+        self._inputs = Synchroniser(
+            tuple(camera.name for camera in self._cameras),
+            thresholds.camera_skew_s,
+            thresholds.joint_state_age_s,
+        )
+        self._done: tuple[int, int] | None = None  # epoch and observation stamp of the newest chunk
+        self._sequence = 0
+        super().start()
+        self.model_changed()
+        for stream in LatentStream:
+            self.subscribe(Latents, f"latents/{stream.value}", self._on_latents, qos.LATENTS)
+        for camera in self._cameras:
+            subscribe_camera(self, camera, self._on_frame)
+        subscribe_joints(self, self.profile, self._inputs.add_joints)
+
+    def model_changed(self) -> None:
+        """Tell the instructions that the new policy knows."""
+        self._known.publish(String(data="\n".join(self.known_instructions)))
+
+    def companions(self) -> tuple[type[ManagedNode], ...]:
+        """Return the command node where one process is wanted."""
+        if self.config.control != "in_process":
+            return ()
+        from video2act_ros.nodes.command_node import CommandNode
+
+        return (CommandNode,)
+
+    def _check_joints(self, names: tuple[str, ...], bundle: str) -> None:
+        if names != self.profile.joint_names:
+            raise ConfigurationError(
+                f"bundle '{bundle}' moves {len(names)} joints ({', '.join(names)}), robot profile "
+                f"'{self.profile.name}' has {len(self.profile.joints)} ({', '.join(self.profile.joint_names)}); "
+                "names and order must be equal: choose the bundle's robot profile"
+            )
+
+    # -- callbacks ----------------------------------------------------------------------------------
+
+    def _on_latents(self, message: Latents) -> None:
+        if self._pairs.add(latents_from_message(message)) is not None:
+            self.health.count("latents")
+            self.worker.wake()
+
+    def _on_frame(self, frame: CameraFrame) -> None:
+        self._inputs.add_frame(frame)
+        self.worker.wake()
+
+    # -- the worker ---------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Compute and publish a chunk from the newest inputs; without new or usable ones say why not."""
+        context = self.run_context
+        instruction = self.instruction_for(context)
+        observation = self._inputs.newest(instruction, context.epoch_stamp_ns)
+        if isinstance(observation, NotReady):
+            self.health.problem("observation", observation.reason, Level.WARN)
+            return False
+        self.health.resolve("observation")
+        if self._done == (context.epoch, observation.stamp_ns):
+            return False
+        latents = self._pairs.newest
+        if (problem := self._unusable(latents, context)) is not None or latents is None:
+            self.health.problem("latents", problem or "", Level.WARN)
+            return False
+        self.health.resolve("latents")
+        self._publish_chunk(observation, latents, context)
+        self._done = (context.epoch, observation.stamp_ns)
+        return True
+
+    def _unusable(self, latents: LatentPair | None, context: RunContext) -> str | None:
+        """Return why the latents may not be used, or None."""
+        if latents is None:
+            return "no latents yet; check that System 2 is active"
+        wanted = self.model.section.features_id
+        if latents.spatial.features_id != wanted:
+            return (
+                f"System 2 (bundle {latents.spatial.bundle_id}) makes other features ({latents.spatial.features_id}) "
+                f"than this policy was trained on ({wanted}); give both nodes one bundle pair"
+            )
+        if latents.spatial.epoch != context.epoch:
+            return (
+                f"latents are of epoch {latents.spatial.epoch}, now is {context.epoch}; waiting for System 2"
+            )
+        return None
+
+    def _publish_chunk(self, observation: Observation, latents: LatentPair, context: RunContext) -> None:
+        loaded, policy = self.model, self.model.section.policy
+        step_ns = seconds_to_ns(1.0 / policy.ctrl_freq_hz)
+        earlier = self._inputs.newest("", not_after_ns=observation.stamp_ns - step_ns)
+        ages = _ages(observation, latents, now_ns(self))
+        seed = self.config.seed
+        start_s = time.monotonic()
+        positions = loaded.policy.predict(
+            observation,
+            latents,
+            loaded.instructions[observation.instruction],
+            seed=seed,
+            previous=None if isinstance(earlier, NotReady) else earlier,
+        )
+        chunk = ActionChunk(
+            stamp_ns=observation.stamp_ns,
+            sequence=self._sequence,
+            epoch=context.epoch,
+            step_s=policy.action_step_s,
+            joint_names=loaded.section.joint_names,
+            positions=positions,
+            instruction=observation.instruction,
+            bundle_id=loaded.bundle_id,
+            features_id=loaded.section.features_id,
+            seed=seed,
+            image_stamps_ns=tuple(observation.image_stamps_ns.values()),
+            joint_stamp_ns=observation.joint_stamp_ns,
+            latent_sequence=latents.sequence,
+            latent_stamp_ns=latents.stamp_ns,
+            compute_time_s=time.monotonic() - start_s,
+        )
+        self._chunks.publish(message_from_chunk(chunk, ages))
+        self._sequence += 1
+        self.health.count("chunks")
+        self.health.value("compute_time_s", chunk.compute_time_s)
+        self.health.value("observation_age_s", max(ages.images_s))
+        self.health.value("latent_age_s", ages.latents_s)
+
+    def collect_diagnostics(self) -> None:
+        """Tell stopped cameras."""
+        super().collect_diagnostics()
+        if self.state_name == "active":
+            for camera, stamp_ns in self._inputs.newest_stamps_ns.items():
+                self.check_camera(camera, stamp_ns)
+
+
+def _ages(observation: Observation, latents: LatentPair, now: int) -> InputAges:
+    return InputAges(
+        images_s=tuple((now - stamp) / NS_PER_S for stamp in observation.image_stamps_ns.values()),
+        joints_s=(now - observation.joint_stamp_ns) / NS_PER_S,
+        latents_s=(now - latents.stamp_ns) / NS_PER_S,
+    )
+
+
+def main() -> int:
+    """Run the node, and the command node with it where `control` is `in_process`."""
+    return run_node(System1Node)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

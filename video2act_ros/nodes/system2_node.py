@@ -1,0 +1,163 @@
+"""`/system2`: camera frames in, spatial and motion latents of the video model out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from video2act_msgs.msg import Latents
+from video2act_ros.core.config import System2Config
+from video2act_ros.core.errors import BundleError
+from video2act_ros.core.run_context import RunContext
+from video2act_ros.core.types import NS_PER_S, CameraFrame, LatentStream, LatentTokens
+from video2act_ros.ros import qos
+from video2act_ros.ros.convert_policy import message_from_latents
+from video2act_ros.ros.diagnostics import Level
+from video2act_ros.ros.inputs import check_same_cameras, choose_cameras, now_ns, subscribe_camera
+from video2act_ros.ros.model_node import ModelNode
+from video2act_ros.ros.process import run_node
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from video2act_ros.bundles.load import LoadedEncoder
+    from video2act_ros.bundles.manifest import Manifest
+    from video2act_ros.core.types import ImageArray
+    from video2act_ros.system2.config import VideoEncoderConfig
+    from video2act_ros.system2.encoder import PreparedFrame
+    from video2act_ros.system2.frame_history import FrameHistory, FrameWindow
+
+
+class System2Node(ModelNode["LoadedEncoder"]):
+    """Keeps a history of one camera; its worker turns the newest window into latents."""
+
+    CONFIG = System2Config
+    config: System2Config
+    SYSTEM = "system2"
+
+    def load_model(self, folder: Path) -> LoadedEncoder:
+        """Load and test the video model."""
+        from video2act_ros.bundles.load import load_encoder
+
+        return load_encoder(folder, self.config.device)
+
+    def check_fit(self, manifest: Manifest, bundle: str) -> None:
+        """Find the bundle's camera on the robot; it must be the one in use."""
+        section = manifest.system2
+        if section is None:
+            raise BundleError(f"bundle '{bundle}' holds no System 2; give a bundle that has one")
+        names = [section.encoder.camera]
+        choose_cameras(self.profile, names, f"bundle '{bundle}'")
+        if hasattr(self, "switch"):
+            check_same_cameras(bundle, names, [self._camera.name])
+
+    def use(self, model: LoadedEncoder) -> None:
+        """Use this video model; frames kept so far stay unless it looks at them in another way."""
+        from video2act_ros.system2.frame_history import FrameHistory
+
+        before = self.model.section.encoder if hasattr(self, "model") else None
+        super().use(model)
+        encoder = model.section.encoder
+        if before is None or _frame_layout(before) != _frame_layout(encoder):
+            self._history: FrameHistory[PreparedFrame] = FrameHistory(
+                encoder.frame_period_s, encoder.window_frames, prepare=self._prepare
+            )
+
+    def setup(self) -> None:
+        """Load the model and make the publishers."""
+        super().setup()
+        self._camera = choose_cameras(self.profile, [self.model.section.encoder.camera], "the bundle")[0]
+        self._latents = {
+            stream: self.create_publisher(Latents, f"latents/{stream.value}", qos.LATENTS)
+            for stream in LatentStream
+        }
+
+    def start(self) -> None:
+        """Begin to listen and to compute."""
+        self._history.clear()
+        self._newest_ns: int | None = None
+        self._done: tuple[int, int] | None = None  # epoch and stamp of the newest update
+        self._sequence = 0
+        super().start()
+        subscribe_camera(self, self._camera, self._on_frame)
+
+    def context_changed(self, previous: RunContext) -> None:
+        """Forget the frames of an earlier episode."""
+        if self.run_context.episode != previous.episode:
+            self._history.clear()
+
+    def _prepare(self, image: ImageArray) -> PreparedFrame:
+        return self.model.encoder.prepare_frame(image)
+
+    def _on_frame(self, frame: CameraFrame) -> None:
+        if frame.stamp_ns < self.run_context.episode_stamp_ns:
+            return
+        if self._newest_ns is not None and frame.stamp_ns < self._newest_ns - self._history.span_ns:
+            self._history.clear()  # the clock was set back
+        self._history.add(frame)
+        self._newest_ns = frame.stamp_ns
+        self.health.count("frames")
+        self.worker.wake()
+
+    def step(self) -> bool:
+        """Compute and publish the latents of the newest window."""
+        context, window = self.run_context, self._history.window()
+        if window is None or self._done == (context.epoch, window.stamp_ns):
+            return False
+        loaded, instruction = self.model, self.instruction_for(context)
+        start_s = time.monotonic()
+        features = loaded.encoder.update_prepared(window.images, loaded.instructions[instruction])
+        compute_time_s = time.monotonic() - start_s
+        self._done = (context.epoch, window.stamp_ns)
+        for stream in LatentStream:
+            tokens = LatentTokens(
+                stream=stream,
+                stamp_ns=window.stamp_ns,
+                sequence=self._sequence,
+                epoch=context.epoch,
+                tokens=features[stream],
+                features_id=loaded.section.features_id,
+                bundle_id=loaded.bundle_id,
+                frame_stamps_ns=window.stamps_ns,
+                instruction=instruction,
+                compute_time_s=compute_time_s,
+            )
+            dtype = loaded.section.encoder.dtype
+            self._latents[stream].publish(message_from_latents(tokens, dtype, self._camera.name))
+        self._sequence += 1
+        self._tell(window, compute_time_s)
+        return True
+
+    def _tell(self, window: FrameWindow[PreparedFrame], compute_time_s: float) -> None:
+        self.health.count("updates")
+        self.health.value("compute_time_s", compute_time_s)
+        self.health.value("latent_age_s", (now_ns(self) - window.stamp_ns) / NS_PER_S)
+        self.health.value("window_span_s", (window.stamp_ns - window.stamps_ns[0]) / NS_PER_S)
+        self.health.value("repeated_frames", window.repeated)
+        if window.gap_count:
+            text = (
+                f"{window.gap_count} gaps in '{self._camera.topic}', the longest {window.largest_gap_s:.2f} s"
+            )
+            self.health.problem("gaps", text, Level.WARN, passing=True)
+
+    def collect_diagnostics(self) -> None:
+        """Tell a stopped camera."""
+        super().collect_diagnostics()
+        if self.state_name == "active":
+            self.check_camera(self._camera.name, self._newest_ns)
+
+
+def _frame_layout(encoder: VideoEncoderConfig) -> tuple[object, ...]:
+    """Return what decides how frames are kept."""
+    sizes = [(part.width, part.height) for part in (encoder.stream(stream) for stream in LatentStream)]
+    return encoder.frame_period_s, encoder.window_frames, sizes
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node(System2Node)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

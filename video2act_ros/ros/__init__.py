@@ -1,0 +1,1 @@
+"""Everything the nodes share that touches ROS 2: parameters, messages, QoS, lifecycle, diagnostics."""

@@ -1,0 +1,79 @@
+"""Subscriptions to what a robot profile describes: cameras and joint states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image, JointState
+
+from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.core.robot_profile import Camera, RobotProfile
+from video2act_ros.core.types import CameraFrame, JointSample
+from video2act_ros.ros import qos
+from video2act_ros.ros.convert import JointStateMerger, frame_from_compressed, frame_from_image
+from video2act_ros.ros.lifecycle import ManagedNode
+
+
+def now_ns(node: Node) -> int:
+    """Return the ROS clock's time."""
+    return int(node.get_clock().now().nanoseconds)
+
+
+def choose_cameras(profile: RobotProfile, names: Iterable[str], user: str) -> tuple[Camera, ...]:
+    """Return the profile's cameras of these names, in the names' order.
+
+    Raises:
+        ConfigurationError: the profile lacks one; lists those it has.
+    """
+    known = {camera.name: camera for camera in profile.cameras}
+    names = tuple(names)
+    if missing := [name for name in names if name not in known]:
+        raise ConfigurationError(
+            f"{user} looks at {', '.join(missing)}, but robot profile '{profile.name}' has only the cameras "
+            f"{', '.join(known)}; rename them there or choose another bundle"
+        )
+    return tuple(known[name] for name in names)
+
+
+def check_same_cameras(bundle: str, names: Iterable[str], running: Iterable[str]) -> None:
+    """Raise ConfigurationError when a bundle for a running node looks at other cameras than the present one."""
+    if set(names) != set(running):
+        raise ConfigurationError(
+            f"bundle '{bundle}' looks at {', '.join(names)}, the running one at {', '.join(running)}; other "
+            "cameras take effect only at configuration: deactivate and clean up the node first"
+        )
+
+
+def subscribe_camera(node: ManagedNode, camera: Camera, on_frame: Callable[[CameraFrame], None]) -> None:
+    """Give every image of one camera to `on_frame` as RGB."""
+    if camera.transport == "compressed":
+        node.subscribe(
+            CompressedImage,
+            camera.topic,
+            lambda message: on_frame(frame_from_compressed(message, camera.name)),
+            qos.CAMERA,
+        )
+    else:
+        node.subscribe(
+            Image, camera.topic, lambda message: on_frame(frame_from_image(message, camera.name)), qos.CAMERA
+        )
+
+
+def subscribe_joints(
+    node: ManagedNode, profile: RobotProfile, on_sample: Callable[[JointSample], None]
+) -> JointStateMerger:
+    """Give joint samples in policy order and units to `on_sample` once every joint is known."""
+    merger = JointStateMerger(profile)
+
+    def handler(index: int) -> Callable[[JointState], None]:
+        def handle(message: JointState) -> None:
+            sample = merger.update(index, message, now_ns(node))
+            if sample is not None:
+                on_sample(sample)
+
+        return handle
+
+    for index, source in enumerate(profile.joint_states):
+        node.subscribe(JointState, source.topic, handler(index), qos.JOINT_STATES)
+    return merger

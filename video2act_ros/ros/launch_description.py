@@ -1,0 +1,72 @@
+"""The stack as a ROS 2 launch description; needs the launch packages of a ROS 2 installation."""
+
+from __future__ import annotations
+
+from launch.actions import DeclareLaunchArgument, ExecuteProcess
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchDescription
+from video2act_ros.ros.stack import (
+    BOOLEANS,
+    COMMAND,
+    IN_PROCESS,
+    PACKAGE,
+    NodeSpec,
+    arguments_of,
+    default_parameters,
+)
+
+
+def stack_description(specs: tuple[NodeSpec, ...]) -> LaunchDescription:
+    """Return the launch description of a stack with its arguments."""
+    arguments = [
+        DeclareLaunchArgument(
+            argument.name,
+            default_value=str(default_parameters()) if argument.name == "params_file" else argument.default,
+            description=argument.description,
+            choices=list(argument.choices) or None,
+        )
+        for argument in arguments_of(specs)
+    ]
+    record = LaunchConfiguration("record")
+    bag = ExecuteProcess(
+        cmd=["ros2", "bag", "record", "--all", "--storage", "mcap", "--output", record],
+        condition=IfCondition(NotEqualsSubstitution(record, "")),
+    )
+    return LaunchDescription([*arguments, *(_node(spec, specs) for spec in specs), bag])
+
+
+def _node(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> Node:
+    # No `name`: it would rename the command node too where that one lives in System 1's process.
+    return Node(
+        package=PACKAGE,
+        executable=spec.executable,
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[
+            str(default_parameters()),
+            LaunchConfiguration("params_file"),
+            _parameters(spec, specs),
+        ],
+        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        output="screen",
+        condition=_separate() if spec is COMMAND else None,
+    )
+
+
+def _separate() -> IfCondition:
+    return IfCondition(NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS))
+
+
+def _parameters(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> dict[str, ParameterValue]:
+    return {
+        parameter: ParameterValue(
+            LaunchConfiguration(argument.name),
+            value_type=bool if argument.choices == tuple(BOOLEANS) else str,
+        )
+        for argument in arguments_of(specs)
+        for node, parameter in argument.parameters
+        if node == spec.name
+    }

@@ -1,0 +1,196 @@
+"""What System 1 and System 2 share: a model with one worker, the run context, the instruction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from std_msgs.msg import String
+
+from video2act_msgs.msg import RunState
+from video2act_ros.core.config import ModelConfig, NodeConfig
+from video2act_ros.core.errors import InstructionError
+from video2act_ros.core.instructions import choose_instruction
+from video2act_ros.core.model_swap import Candidate
+from video2act_ros.core.robot_profile import RobotProfile, load_robot_profile
+from video2act_ros.core.run_context import RunContext
+from video2act_ros.core.types import NS_PER_S
+from video2act_ros.core.worker import Worker
+from video2act_ros.ros import params, qos
+from video2act_ros.ros.bundle_switch import ACTIVE_BUNDLE, BundleSwitch
+from video2act_ros.ros.convert_policy import run_context_from_message
+from video2act_ros.ros.environment import resolve_bundle, resolve_profile
+from video2act_ros.ros.inputs import now_ns
+from video2act_ros.ros.lifecycle import ManagedNode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from video2act_ros.bundles.load import LoadedEncoder, LoadedPolicy
+    from video2act_ros.bundles.manifest import Manifest
+
+_STOP_S = 1.0
+
+Model = TypeVar("Model", bound="LoadedPolicy | LoadedEncoder")
+
+
+class ModelNode(ManagedNode, Generic[Model]):
+    """Loads a bundle's model at configuration; a worker, which alone uses it, runs while active.
+
+    Setting `bundle` while active loads that bundle beside the running one; the worker changes over between
+    two steps, and `active_bundle` follows.
+
+    The instruction in force is the run state's; while that names none, the `instruction` parameter's, or
+    the bundle's first. Setting the parameter at run time publishes the wish on `instruction`: the command
+    node, which owns the epoch, grants it in the run state.
+    """
+
+    config: ModelConfig
+    SYSTEM: ClassVar[str] = ""
+
+    def __init__(self, **node_arguments: Any) -> None:
+        super().__init__(**node_arguments)
+        params.declare_told(self, ACTIVE_BUNDLE, "the bundle that runs: its name and its manifest's hash")
+
+    def load_model(self, folder: Path) -> Model:
+        """Load and test a bundle's model; in any thread."""
+        raise NotImplementedError
+
+    def check_fit(self, manifest: Manifest, bundle: str) -> None:
+        """Raise a Video2ActError unless the bundle fits the robot and the running inputs; in any thread."""
+        raise NotImplementedError
+
+    def use(self, model: Model) -> None:
+        """Use `model` from now on; called in `setup`, then in the worker's thread between two steps."""
+        self.model = model
+        self.known_instructions = model.manifest.instructions
+
+    def model_changed(self) -> None:
+        """Tell others of another model; in the executor's thread."""
+
+    def step(self) -> bool:
+        """Do one unit of work in the worker's thread; return whether there was something to do."""
+        raise NotImplementedError
+
+    def context_changed(self, previous: RunContext) -> None:
+        """Act on a new epoch, episode or instruction before the worker sees it."""
+
+    def setup(self) -> None:
+        """Load and test the model."""
+        import torch  # takes seconds: only once the node can be stopped
+
+        if self.config.threads:
+            torch.set_num_threads(self.config.threads)
+        self.profile: RobotProfile = load_robot_profile(resolve_profile(self.config.robot))
+        first = self._load(self.config.bundle)
+        self.use(first.model)
+        self.choose_instruction(self.config.instruction)
+        self._wish = self.create_publisher(String, "instruction", qos.DATA)
+        self.switch = BundleSwitch(
+            self, self.SYSTEM, first, self._load, lambda: self.worker.wake(), self.model_changed
+        )
+
+    def start(self) -> None:
+        """Begin to follow the run state and to work."""
+        self.run_context = RunContext()
+        self.worker = Worker(
+            "model", self._work, self.config.rate_hz, lambda error: self.report_problem("model", error)
+        )
+        self.worker.start()
+        self.switch.start()
+        self.subscribe(RunState, "run_state", self._on_run_state, qos.LATCHED)
+
+    def stop(self) -> None:
+        """End the worker after its present step."""
+        if hasattr(self, "switch"):
+            self.switch.stop()
+        if hasattr(self, "worker") and not self.worker.stop(_STOP_S):
+            self.get_logger().warning(f"the model's step did not end within {_STOP_S:g} s")
+
+    def teardown(self) -> None:
+        """Release the model."""
+        self.known_instructions = ()
+        if hasattr(self, "switch"):
+            self.switch.teardown()
+        for name in ("model", "switch"):
+            self.__dict__.pop(name, None)
+
+    def choose_instruction(self, wanted: str) -> str:
+        """Return `wanted`, or the bundle's first instruction when empty.
+
+        Raises:
+            InstructionError: the bundle does not know it; lists those it knows.
+        """
+        return choose_instruction(self.known_instructions, wanted)
+
+    def instruction_for(self, context: RunContext) -> str:
+        """Return the instruction in force."""
+        return self.choose_instruction(context.instruction or self.config.instruction)
+
+    def check_config(self, config: NodeConfig) -> None:
+        """Refuse a bundle that cannot run here, or an instruction that the bundle does not know."""
+        if self.state_name not in ("inactive", "active") or not isinstance(config, ModelConfig):
+            return
+        if config.bundle not in (self.config.bundle, self.switch.name):
+            self._check_bundle(config.bundle)
+        self.choose_instruction(config.instruction)
+
+    def config_changed(self, previous: NodeConfig) -> None:
+        """Begin to change to another bundle; ask the command node for another instruction."""
+        if self.state_name not in ("inactive", "active") or not isinstance(previous, ModelConfig):
+            return
+        if self.config.bundle != previous.bundle:
+            self.switch.request(self.config.bundle)
+        if self.config.bundle == previous.bundle or self.config.instruction != previous.instruction:
+            self._wish.publish(String(data=self.choose_instruction(self.config.instruction)))
+
+    def collect_diagnostics(self) -> None:
+        """Look after a change of bundles."""
+        if self.state_name == "active":
+            self.switch.follow()
+
+    def _check_bundle(self, name: str) -> None:
+        """Check what takes no time: manifest, presence of the files, robot, instruction."""
+        from video2act_ros.bundles.manifest import check_presence, read_manifest
+
+        folder = resolve_bundle(name)
+        manifest = read_manifest(folder)
+        check_presence(folder, manifest)
+        self.check_fit(manifest, name)
+        context = getattr(self, "run_context", RunContext())
+        wanted = context.instruction or self.config.instruction
+        if wanted and wanted not in manifest.instructions:
+            known = "; ".join(manifest.instructions)
+            raise InstructionError(
+                f"bundle '{name}' does not know the instruction in force, '{wanted}', only: {known}; "
+                "change the instruction first"
+            )
+
+    def _load(self, name: str) -> Candidate[Model]:
+        model = self.load_model(resolve_bundle(name))
+        self.check_fit(model.manifest, name)
+        return Candidate(name, model.bundle_id, model.section.features_id, model)
+
+    def _work(self) -> bool:
+        """Change the model if there is one to change to, then do one step."""
+        candidate = self.switch.take()
+        if candidate is not None:
+            self.use(candidate.model)
+            self.switch.done(candidate)
+        return self.step()
+
+    def check_camera(self, camera: str, stamp_ns: int | None) -> None:
+        """Tell on /diagnostics when a camera's newest image is too old."""
+        age_s = float("inf") if stamp_ns is None else (now_ns(self) - stamp_ns) / NS_PER_S
+        if age_s <= self.profile.thresholds.image_age_s:
+            self.health.value(f"{camera}_age_s", age_s)
+            self.health.resolve(camera)
+        else:
+            since = "yet" if stamp_ns is None else f"for {age_s:.1f} s"
+            self.health.problem(camera, f"no image of {camera} {since}; check the camera driver")
+
+    def _on_run_state(self, message: RunState) -> None:
+        context, previous = run_context_from_message(message), self.run_context
+        if context != previous:
+            self.run_context = context
+            self.context_changed(previous)
+            self.worker.wake()

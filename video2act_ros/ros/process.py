@@ -1,0 +1,112 @@
+"""Runs nodes as a process: start, spin, and a stop that still may publish."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.ros import environment
+from video2act_ros.ros.lifecycle import ManagedNode
+
+_SPIN_S = 0.1  # largest time until a signal is noticed
+
+
+class _Stop(BaseException):
+    """Leaves a transition that a signal interrupted."""
+
+
+class _Signals:
+    """SIGINT and SIGTERM: ask to stop, and leave a long `setup` at once. Publishing stays possible afterwards."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.interrupts = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        first = not self.stopping.is_set()
+        self.stopping.set()
+        if first and self.interrupts:
+            raise _Stop
+
+
+def make_executor(context: Context | None = None) -> Executor:
+    """Return the executor that costs least and is latest least; the ordinary one where rclpy has no other."""
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor(context=context)
+    return EventsExecutor(context=context)
+
+
+def run_node(*node_classes: type[ManagedNode], args: Sequence[str] | None = None) -> int:
+    """Run nodes in this process until SIGINT or SIGTERM, then stop them; return the exit status.
+
+    Their companions run along. A node that cannot be configured stays up unconfigured and says why; a node
+    whose parameters are wrong is not started at all (status 1). A stack's runner has no lifecycle manager:
+    started by it, a node that cannot be configured ends too.
+    """
+    environment.prepare(may_restart=args is None)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    signals = _Signals()
+    runs_alone = not environment.follow_runner()
+    executor = make_executor()
+    nodes: list[ManagedNode] = []
+    waiting = list(node_classes)
+    finished = False
+    try:
+        while waiting:
+            nodes.append(waiting[0]())
+            executor.add_node(nodes[-1])
+            waiting = [*waiting[1:], *nodes[-1].companions()]
+        if not _bring_up(nodes, signals) and not runs_alone:
+            return 1  # nobody will configure it again, and the runner's user should know at once
+        while not signals.stopping.is_set():  # EventsExecutor.spin() would hold the interpreter lock
+            executor.spin_once(timeout_sec=_SPIN_S)
+        finished = True
+        return 0
+    except ConfigurationError as error:
+        rclpy.logging.get_logger(waiting[0].CONFIG.NODE_NAME).fatal(str(error))
+        return 1
+    finally:
+        for node in reversed(nodes):
+            node.bring_down()
+        executor.shutdown(timeout_sec=0.5)
+        for node in nodes:
+            node.destroy_node()
+        rclpy.try_shutdown()
+        gc.freeze()  # else the interpreter walks a model library's objects for seconds while it ends
+        if finished and args is None:
+            _leave_unfinished_work()
+
+
+def _leave_unfinished_work() -> None:
+    """End the process at once where a model is still computing or loading: the interpreter's end would abort it."""
+    if any(thread.daemon and thread is not threading.current_thread() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _bring_up(nodes: list[ManagedNode], signals: _Signals) -> bool:
+    """Bring every node up; return whether none refused."""
+    signals.interrupts = True
+    try:
+        accepted = [signals.stopping.is_set() or node.bring_up() for node in nodes]
+        return all(accepted)
+    except _Stop:
+        return True
+    finally:
+        signals.interrupts = False

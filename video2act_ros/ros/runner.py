@@ -1,0 +1,198 @@
+"""Runs a stack as plain processes, where `ros2 launch` is not installed: same nodes, same parameter files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+
+import yaml
+
+from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.ros import environment
+from video2act_ros.ros.stack import (
+    SIM_ROBOT,
+    STACKS,
+    NodeSpec,
+    check_arguments,
+    default_parameters,
+    overrides,
+    processes,
+)
+
+_STOP_S = 1.5  # for the nodes, while the simulated robot still runs
+_KILL_S = 2.0  # then for what is left, before it is killed
+_LAST_LINES = 5
+
+log = logging.getLogger("video2act")
+
+
+class StackRunner:
+    """Starts the processes of a stack, watches them and stops them. A context manager.
+
+    Each node's output goes to `logs/<executable>.log`. The nodes are process groups of their own: Ctrl-C in a
+    terminal reaches only this process, which tells them in order. Should this process die, they stop by
+    themselves.
+    """
+
+    def __init__(self, specs: tuple[NodeSpec, ...], arguments: Mapping[str, str], logs: Path) -> None:
+        check_arguments(specs, arguments)
+        if arguments.get("record"):
+            raise ConfigurationError(
+                "record needs ros2 bag, which this way of starting does not have; leave it empty, or use ros2 launch"
+            )
+        self._specs = specs
+        self._arguments = dict(arguments)
+        self._logs = logs
+        self._processes: dict[NodeSpec, subprocess.Popen[bytes]] = {}
+        self._watchers: list[threading.Condition] = []
+        self._stopping = False
+
+    def __enter__(self) -> StackRunner:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start every process."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        parameters = self._logs / "parameters.yaml"
+        parameters.write_text(yaml.safe_dump(overrides(self._specs, self._arguments), allow_unicode=True))
+        environ = os.environ | {environment.RUNNER_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+        for spec in processes(self._specs, self._arguments.get("control", "")):
+            with self._log_file(spec).open("wb") as output:
+                process = subprocess.Popen(
+                    self.command(spec, parameters),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=environ,
+                    start_new_session=True,
+                )
+            self._processes[spec] = process
+            threading.Thread(target=self._wait, args=(process,), name=spec.executable, daemon=True).start()
+
+    def command(self, spec: NodeSpec, parameters: Path) -> list[str]:
+        """Return the command line of one node."""
+        files = [str(default_parameters()), self._arguments.get("params_file", ""), str(parameters)]
+        line = [sys.executable, "-m", spec.module, "--ros-args"]
+        for file in filter(None, files):
+            line += ["--params-file", file]
+        if namespace := self._arguments.get("namespace", "").strip("/"):
+            line += ["-r", f"__ns:=/{namespace}"]
+        return [*line, "--log-level", self._arguments.get("log_level", "info")]
+
+    def pid(self, executable: str) -> int:
+        """Return the process id of one node."""
+        return next(process.pid for spec, process in self._processes.items() if spec.executable == executable)
+
+    def watch(self, condition: threading.Condition) -> None:
+        """Notify `condition` whenever a process ends."""
+        self._watchers.append(condition)
+
+    def running(self) -> tuple[str, ...]:
+        """Return the executables that run."""
+        return tuple(spec.executable for spec, process in self._processes.items() if process.poll() is None)
+
+    def statuses(self) -> dict[str, int | None]:
+        """Return each executable's exit status; None while it runs."""
+        return {spec.executable: process.poll() for spec, process in self._processes.items()}
+
+    def failed(self) -> str | None:
+        """Return what ended on its own, with the last lines it wrote, or None."""
+        for spec, process in self._processes.items():
+            status = process.poll()
+            if status is not None and not self._stopping:
+                how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+                lines = self._log_file(spec).read_text(errors="replace").splitlines()[-_LAST_LINES:]
+                return f"{spec.executable} {how}; the end of {self._log_file(spec)}:\n" + "\n".join(lines)
+        return None
+
+    def stop(self) -> None:
+        """Stop every process; the simulated robot last, so that it sees the arm brought to a hold."""
+        self._stopping = True
+        last = [process for spec, process in self._processes.items() if spec is SIM_ROBOT]
+        first = [process for spec, process in self._processes.items() if spec is not SIM_ROBOT]
+        _terminate(first, _STOP_S)
+        _terminate(last, _STOP_S)
+        for process in self._processes.values():
+            if not _ended(process, _KILL_S):
+                log.warning("process %s did not stop and is killed", process.args)
+                process.kill()
+                process.wait()
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        for condition in self._watchers:
+            with condition:
+                condition.notify_all()
+
+    def _log_file(self, spec: NodeSpec) -> Path:
+        return self._logs / f"{spec.executable}.log"
+
+
+def run_stack(stack: str, arguments: Mapping[str, str], logs: Path) -> int:
+    """Run a stack by name until SIGINT or SIGTERM; return the exit status.
+
+    A process that ends is reported while the others go on: without System 1 or 2 the arm holds.
+
+    Raises:
+        ConfigurationError: unknown stack or argument.
+    """
+    if stack not in STACKS:
+        raise ConfigurationError(unknown_choice("stack", stack, STACKS))
+    environment.prepare()
+    changed, stopping = threading.Condition(), threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    status = 0
+    try:
+        with StackRunner(STACKS[stack], arguments, logs) as runner:
+            runner.watch(changed)
+            while not stopping.wait(0.2) and runner.running():
+                if status == 0 and (failure := runner.failed()) is not None:
+                    log.error("%s", failure)
+                    status = 1
+            if not stopping.is_set() and (failure := runner.failed()) is not None and status == 0:
+                log.error("%s", failure)
+                status = 1
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return status
+
+
+def _terminate(group: list[subprocess.Popen[bytes]], timeout_s: float) -> None:
+    """Ask processes to stop, and wait for all of them up to `timeout_s`."""
+    for process in group:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    deadline_s = time.monotonic() + timeout_s
+    for process in group:
+        _ended(process, max(0.0, deadline_s - time.monotonic()))
+
+
+def _ended(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

@@ -1,0 +1,155 @@
+"""Which nodes and launch arguments make up a stack: the launch files and the process runner read it here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from video2act_ros.core.config import (
+    CommandConfig,
+    NodeConfig,
+    SimRobotConfig,
+    System1Config,
+    System2Config,
+)
+from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.ros.environment import share_path
+
+PACKAGE = "video2act_ros"
+BOOLEANS = {"true": True, "false": False}
+IN_PROCESS = "in_process"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """One node: its executable and the configuration that names it."""
+
+    executable: str
+    config: type[NodeConfig]
+
+    @property
+    def name(self) -> str:
+        """Node name."""
+        return self.config.NODE_NAME
+
+    @property
+    def module(self) -> str:
+        """Python module that runs it."""
+        return f"{PACKAGE}.nodes.{self.executable}"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchArgument:
+    """One launch argument and the parameters, as (node name, parameter), that it sets."""
+
+    name: str
+    default: str
+    description: str
+    parameters: tuple[tuple[str, str], ...] = ()
+    choices: tuple[str, ...] = ()
+
+
+SYSTEM2 = NodeSpec("system2_node", System2Config)
+SYSTEM1 = NodeSpec("system1_node", System1Config)
+COMMAND = NodeSpec("command_node", CommandConfig)
+SIM_ROBOT = NodeSpec("sim_robot_node", SimRobotConfig)
+
+REAL_ROBOT = (SYSTEM2, SYSTEM1, COMMAND)
+SIM = (*REAL_ROBOT, SIM_ROBOT)
+STACKS = {"real_robot": REAL_ROBOT, "sim": SIM}
+
+
+def _for(parameter: str, *specs: NodeSpec) -> tuple[tuple[str, str], ...]:
+    return tuple((spec.name, parameter) for spec in specs)
+
+
+ARGUMENTS = (
+    LaunchArgument("namespace", "", "namespace of every node and topic"),
+    LaunchArgument(
+        "robot",
+        "aloha_sim",
+        "robot profile: a name under config/robots/, or a YAML file",
+        _for("robot", *SIM),
+    ),
+    LaunchArgument(
+        "system1_bundle",
+        "aloha_lift",
+        "bundle of System 1: a name under models/, or a folder",
+        _for("bundle", SYSTEM1),
+    ),
+    LaunchArgument(
+        "system2_bundle",
+        "aloha_lift",
+        "bundle of System 2; it must make System 1's features",
+        _for("bundle", SYSTEM2),
+    ),
+    LaunchArgument(
+        "instruction",
+        "",
+        "what to do; empty takes the bundle's first instruction",
+        _for("instruction", *REAL_ROBOT),
+    ),
+    LaunchArgument("params_file", "", "YAML file of node parameters, read after config/nodes.yaml"),
+    LaunchArgument("record", "", "folder of a new bag of every topic; empty records nothing"),
+    LaunchArgument(
+        "use_sim_time",
+        "false",
+        "take time from /clock; the simulated robot then publishes it",
+        (*_for("use_sim_time", *REAL_ROBOT), *_for("publish_clock", SIM_ROBOT)),
+        tuple(BOOLEANS),
+    ),
+    LaunchArgument(
+        "control",
+        "separate",
+        "the command node as a process of its own, or in System 1's",
+        _for("control", SYSTEM1),
+        ("separate", IN_PROCESS),
+    ),
+    LaunchArgument("log_level", "info", "of every node", (), ("debug", "info", "warn", "error", "fatal")),
+)
+SIM_ARGUMENTS = (LaunchArgument("task", "lift", "what the simulation sets up", _for("task", SIM_ROBOT)),)
+
+
+def arguments_of(specs: tuple[NodeSpec, ...]) -> tuple[LaunchArgument, ...]:
+    """Return the launch arguments that a stack takes."""
+    return (*ARGUMENTS, *SIM_ARGUMENTS) if SIM_ROBOT in specs else ARGUMENTS
+
+
+def processes(specs: tuple[NodeSpec, ...], control: str) -> tuple[NodeSpec, ...]:
+    """Return the nodes that are processes of their own."""
+    return tuple(spec for spec in specs if spec is not COMMAND or control != IN_PROCESS)
+
+
+def default_parameters() -> Path:
+    """Return the parameter file that every node reads first."""
+    return share_path() / "config" / "nodes.yaml"
+
+
+def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for an unknown argument or a value outside its choices."""
+    known = {argument.name: argument for argument in arguments_of(specs)}
+    for name, value in given.items():
+        if name not in known:
+            raise ConfigurationError(unknown_choice("launch argument", name, known))
+        if known[name].choices and value not in known[name].choices:
+            raise ConfigurationError(unknown_choice(f"value of {name}", value, known[name].choices))
+
+
+def overrides(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content of a ROS parameter file that gives each node what the launch arguments say."""
+    check_arguments(specs, given)
+    present = {spec.name for spec in specs}
+    content: dict[str, dict[str, dict[str, Any]]] = {}
+    for argument in arguments_of(specs):
+        if argument.name not in given:
+            continue
+        text = given[argument.name]
+        value = BOOLEANS[text] if argument.choices == tuple(BOOLEANS) else text
+        for node, parameter in argument.parameters:
+            if node in present:
+                content.setdefault(f"/**/{node}", {"ros__parameters": {}})["ros__parameters"][parameter] = (
+                    value
+                )
+    return content
