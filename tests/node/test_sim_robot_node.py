@@ -1,0 +1,177 @@
+"""`/sim_robot` as a real node with real physics and cameras: it behaves as an arm's driver does."""
+
+import threading
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Duration
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Bool, Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from video2act_msgs.srv import ResetSimulation
+from video2act_ros.nodes.sim_robot_node import SimRobotNode
+from video2act_ros.ros import environment, qos
+from video2act_ros.ros.convert import frame_from_image, stamp_to_ns
+from video2act_ros.sim.aloha import JOINT_NAMES
+from video2act_ros.sim.graphics import gl_problem
+
+TIMEOUT_S = 20.0
+CAMERAS = ("cam_high", "cam_right_wrist", "cam_left_wrist")
+WAIST = JOINT_NAMES.index("right_waist")
+pytestmark = pytest.mark.skipif(gl_problem() is not None, reason=str(gl_problem()))
+
+
+class User(Node):
+    """Sees what the robot publishes and sends it commands."""
+
+    def __init__(self, context):
+        super().__init__("user", context=context)
+        self.changed = threading.Condition()
+        self.joints = []
+        self.frames = {name: [] for name in CAMERAS}
+        self.successes = []
+        self.clock = []
+        self.create_subscription(JointState, "joint_states", self._keep(self.joints), qos.JOINT_STATES)
+        for name in CAMERAS:
+            self.create_subscription(Image, f"{name}/image_raw", self._keep(self.frames[name]), qos.CAMERA)
+        self.create_subscription(Bool, "task_success", self._keep(self.successes), qos.LATCHED)
+        self.create_subscription(Clock, "/clock", self._keep(self.clock), qos.DATA)
+        self.trajectory = self.create_publisher(
+            JointTrajectory, "joint_trajectory_controller/joint_trajectory", qos.COMMAND
+        )
+        self.positions = self.create_publisher(Float64MultiArray, "positions", qos.COMMAND)
+        self.reset_client = self.create_client(ResetSimulation, "sim_robot/reset")
+
+    def _keep(self, store):
+        def keep(message):
+            with self.changed:
+                store.append(message)
+                self.changed.notify_all()
+
+        return keep
+
+    def wait_for(self, condition, what):
+        with self.changed:
+            assert self.changed.wait_for(condition, TIMEOUT_S), f"waited for {what}"
+
+    def newest(self):
+        return np.array(self.joints[-1].position)
+
+    def reset(self, seed):
+        assert self.reset_client.wait_for_service(TIMEOUT_S)
+        return self.reset_client.call(
+            ResetSimulation.Request(use_seed=True, seed=seed), timeout_sec=TIMEOUT_S
+        )
+
+    def send(self, positions, seconds=0.2, names=JOINT_NAMES):
+        point = JointTrajectoryPoint(
+            positions=list(positions), time_from_start=Duration(nanosec=int(seconds * 1e9))
+        )
+        self.trajectory.publish(JointTrajectory(joint_names=list(names), points=[point]))
+
+
+@pytest.fixture
+def user(context, spinner):
+    return spinner.add(User(context))
+
+
+@pytest.fixture
+def robot_node(make_node):
+    return make_node(SimRobotNode, image_width=64, image_height=48, camera_rate_hz=10.0)
+
+
+def test_joint_states_and_cameras_flow_with_capture_stamps(user, robot_node):
+    """Fourteen named joints and three RGB cameras; one exposure gives all three the same stamp."""
+    user.wait_for(lambda: user.joints and all(user.frames[name] for name in CAMERAS), "every stream")
+    assert tuple(user.joints[-1].name) == JOINT_NAMES
+    frames = {name: frame_from_image(user.frames[name][0], name) for name in CAMERAS}
+    assert {frame.image.shape for frame in frames.values()} == {(48, 64, 3)}
+    assert len({frame.stamp_ns for frame in frames.values()}) == 1
+    assert frames["cam_high"].stamp_ns <= robot_node.get_clock().now().nanoseconds
+
+
+def test_a_trajectory_moves_the_named_joint(user, robot_node):
+    """A JointTrajectory is followed to its point."""
+    user.wait_for(lambda: user.joints, "joint states")
+    goal = user.newest()
+    goal[WAIST] += 0.2
+
+    def arrived():
+        user.send(goal)
+        return abs(user.newest()[WAIST] - goal[WAIST]) < 0.05
+
+    user.wait_for(arrived, "the joint to arrive")
+
+
+def test_plain_positions_move_the_arm_too(user, make_node, tmp_path):
+    """With `forward_position` in the profile a Float64MultiArray commands the joints in its order."""
+    text = environment.resolve_profile("aloha_sim").read_text()
+    profile = tmp_path / "forward.yaml"
+    profile.write_text(
+        text.replace("joint_trajectory_controller/joint_trajectory", "positions").replace(
+            "type: joint_trajectory\n", "type: forward_position\n"
+        )
+    )
+    make_node(SimRobotNode, robot=str(profile), image_width=64, image_height=48)
+    user.wait_for(lambda: user.joints, "joint states")
+    goal = user.newest()
+    goal[WAIST] -= 0.2
+
+    def arrived():
+        user.positions.publish(Float64MultiArray(data=goal.tolist()))
+        return abs(user.newest()[WAIST] - goal[WAIST]) < 0.05
+
+    user.wait_for(arrived, "the joint to arrive")
+
+
+@pytest.mark.parametrize(
+    ("names", "length", "value"),
+    [(JOINT_NAMES[:-1], 13, 0.5), (("elbow", *JOINT_NAMES[1:]), 14, 0.5), (JOINT_NAMES, 14, float("nan"))],
+    ids=["too few joints", "unknown joint", "NaN"],
+)
+def test_a_bad_command_is_told_and_the_arm_stays(user, robot_node, names, length, value):
+    """A wrong command gives one clear message on /diagnostics and moves nothing."""
+    user.wait_for(lambda: user.joints, "joint states")
+    before = user.newest()
+
+    def told():
+        user.send(np.full(length, value), names=names)
+        return "14" in robot_node.health.report().message
+
+    user.wait_for(told, "the message")
+    np.testing.assert_allclose(user.newest(), before, atol=0.02)
+
+
+def test_a_reset_puts_the_cube_where_the_seed_says(user, robot_node):
+    """The cube's pose follows from the seed alone, and success is taken back."""
+    first, second, other = user.reset(7), user.reset(7), user.reset(8)
+    assert first.success
+    np.testing.assert_array_equal(first.cube_position, second.cube_position)
+    assert not np.allclose(first.cube_position, other.cube_position)
+    user.wait_for(lambda: user.successes and not user.successes[-1].data, "success to be false")
+
+
+def test_a_reset_without_a_seed_takes_the_next(user, robot_node):
+    """Episodes go on by themselves."""
+    user.reset(7)
+    answer = user.reset_client.call(ResetSimulation.Request(), timeout_sec=TIMEOUT_S)
+    assert answer.seed == 8
+
+
+def test_simulated_time_stamps_everything_when_asked(user, make_node):
+    """With publish_clock, /clock advances and stamps are of that clock."""
+    make_node(SimRobotNode, publish_clock=True, image_width=64, image_height=48)
+    user.wait_for(lambda: len(user.clock) > 5 and user.joints, "/clock")
+    times = [stamp_to_ns(message.clock) for message in user.clock]
+    assert times == sorted(times)
+    assert stamp_to_ns(user.joints[0].header.stamp) < 60e9  # simulated time starts near zero
+
+
+def test_a_robot_that_is_not_simulated_is_refused(make_node):
+    """Another robot's profile is refused at configuration, with the remedy."""
+    node = make_node(SimRobotNode, robot="agilex_cobot_magic")
+    assert not node.came_up
+    assert "robot:=aloha_sim" in node.health.report().message

@@ -1,0 +1,261 @@
+"""One list of nodes for launch files, process runner and installed executables."""
+
+import importlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+
+from video2act_ros.core.config import NodeConfig
+from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.ros import environment, qos
+from video2act_ros.ros.runner import StackRunner
+from video2act_ros.ros.stack import (
+    ARGUMENTS,
+    COMMAND,
+    REAL_ROBOT,
+    SIM,
+    SIM_ROBOT,
+    SYSTEM2,
+    arguments_of,
+    default_parameters,
+    overrides,
+    processes,
+)
+
+TIMEOUT_S = 120.0  # three processes that import the model libraries on a busy machine
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_key_of_the_parameter_file_exists_in_the_schema():
+    """YAML only overrides: unknown keys, nodes or values out of range are mistakes."""
+    content = yaml.safe_load(default_parameters().read_text())
+    specs = {f"/**/{spec.name}": spec for spec in SIM}
+    assert set(content) == set(specs)
+    for key, section in content.items():
+        assert set(section) == {"ros__parameters"}
+        config = specs[key].config(**section["ros__parameters"])
+        assert isinstance(config, NodeConfig)
+
+
+def test_every_key_of_the_parameter_file_has_its_default_and_type():
+    """The file shows what the schema says, so that neither can drift."""
+    content = yaml.safe_load(default_parameters().read_text())
+    for spec in SIM:
+        defaults = spec.config()
+        for name, value in content[f"/**/{spec.name}"]["ros__parameters"].items():
+            assert value == getattr(defaults, name), (spec.name, name)
+            assert type(value) is type(getattr(defaults, name)), (spec.name, name)
+
+
+def test_every_launch_argument_sets_parameters_that_exist():
+    """Arguments never name a parameter that no node has."""
+    configs = {spec.name: spec.config for spec in SIM}
+    for argument in arguments_of(SIM):
+        for node, parameter in argument.parameters:
+            if parameter != "use_sim_time":
+                assert parameter in configs[node].parameters(), (argument.name, node)
+            if parameter not in ("use_sim_time", "publish_clock") and argument.default:
+                assert argument.default == getattr(configs[node](), parameter)
+
+
+def test_the_arguments_are_those_of_the_documentation():
+    """Names that users type do not change by accident."""
+    assert [argument.name for argument in ARGUMENTS] == [
+        "namespace",
+        "robot",
+        "system1_bundle",
+        "system2_bundle",
+        "instruction",
+        "params_file",
+        "record",
+        "use_sim_time",
+        "control",
+        "log_level",
+    ]
+
+
+def test_every_node_is_installed_as_an_executable():
+    """setup.py lists the nodes once more, because it may import nothing."""
+    listed = re.search(r"^NODES = \((.*)\)", (ROOT / "setup.py").read_text(), re.MULTILINE)
+    assert listed is not None
+    assert set(re.findall(r'"(\w+)"', listed[1])) == {spec.executable for spec in SIM}
+    for spec in SIM:
+        assert callable(importlib.import_module(spec.module).main)
+
+
+def test_overrides_reach_the_nodes_that_an_argument_names():
+    """Both bundles, the robot and the clock go where they belong; absent nodes get nothing."""
+    given = {"robot": "agilex", "system2_bundle": "big", "use_sim_time": "true"}
+    content = overrides(SIM, given)
+    assert content["/**/system2"]["ros__parameters"] == {
+        "robot": "agilex",
+        "bundle": "big",
+        "use_sim_time": True,
+    }
+    assert content["/**/sim_robot"]["ros__parameters"] == {"robot": "agilex", "publish_clock": True}
+    assert "/**/sim_robot" not in overrides(REAL_ROBOT, given)
+    assert COMMAND not in processes(SIM, "in_process")
+    assert processes(REAL_ROBOT, "separate") == REAL_ROBOT
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"robbot": "x"}, "unknown launch argument 'robbot'; choose one of: namespace, robot"),
+        ({"task": "lift"}, "unknown launch argument 'task'"),
+        ({"control": "both"}, "choose one of: separate, in_process"),
+        ({"record": "bag"}, "ros2 launch"),
+    ],
+)
+def test_wrong_arguments_are_refused(tmp_path, given, words):
+    """Before anything is started, with the valid choices."""
+    with pytest.raises(ConfigurationError, match=words):
+        StackRunner(REAL_ROBOT, given, tmp_path)
+
+
+def test_the_launch_files_start_the_same_nodes():
+    """`ros2 launch` and the plain runner may not differ."""
+    pytest.importorskip("launch_ros", reason="launch packages come with a ROS 2 installation only")
+    from launch_ros.actions import Node as NodeAction
+
+    from launch import LaunchContext
+
+    for name, specs in (("real_robot", REAL_ROBOT), ("sim", SIM)):
+        path = ROOT / "launch" / f"{name}.launch.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        description = module.generate_launch_description()
+        executables = [
+            entity.node_executable for entity in description.entities if isinstance(entity, NodeAction)
+        ]
+        assert executables == [spec.executable for spec in specs]
+        declared = [argument.name for argument in description.get_launch_arguments()]
+        assert declared == [argument.name for argument in arguments_of(specs)]
+        assert LaunchContext() is not None
+
+
+def test_a_launch_file_is_a_few_lines():
+    """What the stack is stands in one place, not in the launch files."""
+    for path in (ROOT / "launch").glob("*.launch.py"):
+        assert len(path.read_text().splitlines()) <= 80
+
+
+def wait_until_it_ends(runner):
+    changed = threading.Condition()
+    runner.watch(changed)
+    with changed:
+        assert changed.wait_for(lambda: runner.failed() is not None, TIMEOUT_S)
+    return runner.failed()
+
+
+def test_a_node_that_cannot_be_configured_ends_and_the_runner_says_why(tmp_path):
+    """A missing bundle is told at once, not after a time-out."""
+    with StackRunner((SYSTEM2,), {"system2_bundle": "aloha_dance"}, tmp_path) as runner:
+        failure = wait_until_it_ends(runner)
+    assert "system2_node ended with status 1" in failure
+    assert "unknown bundle 'aloha_dance'" in failure
+    assert runner.running() == ()
+
+
+def test_the_nodes_die_with_their_runner(tmp_path):
+    """A killed terminal leaves no process that still moves the arm."""
+    script = (
+        "import sys; from pathlib import Path; from video2act_ros.ros.runner import StackRunner\n"
+        "from video2act_ros.ros.stack import COMMAND\n"
+        "runner = StackRunner((COMMAND,), {}, Path(sys.argv[1])); runner.start()\n"
+        "print(runner.pid('command_node'), flush=True); sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    pid = int(process.stdout.readline())
+    log = tmp_path / "command_node.log"
+    ticking = threading.Event()
+    deadline = threading.Timer(TIMEOUT_S, ticking.set)
+    deadline.start()
+    while not ticking.wait(0.05) and not has_handlers(pid):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    while not ticking.wait(0.05) and is_running(pid):
+        pass
+    deadline.cancel()
+    assert not is_running(pid), log.read_text()
+
+
+def has_handlers(pid):
+    """Return whether the process has its own SIGTERM handler and the death signal set up."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+def is_running(pid):
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_files_are_found_by_name_or_path(tmp_path):
+    """Profiles and bundles: a name, a path, or a refusal that lists the names."""
+    assert environment.resolve_profile("aloha_sim").name == "aloha_sim.yaml"
+    own = tmp_path / "own.yaml"
+    own.write_text("")
+    assert environment.resolve_profile(str(own)) == own
+    with pytest.raises(
+        ConfigurationError, match=r"unknown robot profile 'unicorn'; choose one of: .*aloha_sim"
+    ):
+        environment.resolve_profile("unicorn")
+
+
+def test_the_simulated_robot_stops_last():
+    """It must see the arm brought to a hold."""
+    assert SIM[-1] is SIM_ROBOT
+
+
+@pytest.mark.parametrize("control", ["separate", "in_process"])
+def test_the_stack_comes_up_either_way_under_a_namespace(
+    monkeypatch, context, spinner, bundle, robot, tmp_path, control
+):
+    """Control as a process of its own or in System 1's: the same nodes; all end by themselves when told."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(context.get_domain_id()))
+    listener = spinner.add(Node("listener", namespace="left", context=context))
+    changed, active = threading.Condition(), set()
+
+    def keep(message):
+        with changed:
+            for status in message.status:
+                if any((pair.key, pair.value) == ("lifecycle", "active") for pair in status.values):
+                    active.add(status.name)
+            changed.notify_all()
+
+    listener.create_subscription(DiagnosticArray, "/diagnostics", keep, qos.DATA)
+    given = {
+        "namespace": "left",
+        "robot": str(robot),
+        "system1_bundle": str(bundle),
+        "system2_bundle": str(bundle),
+        "control": control,
+    }
+    nodes = {f"/left/{spec.name}" for spec in REAL_ROBOT}
+    with StackRunner(REAL_ROBOT, given, tmp_path / "logs") as runner:
+        runner.watch(changed)
+        with changed:
+            assert changed.wait_for(lambda: active >= nodes or runner.failed(), TIMEOUT_S), active
+        assert runner.failed() is None
+        assert ("command_node" in runner.running()) == (control == "separate")
+    logs = {file.name: file.read_text()[-2000:] for file in (tmp_path / "logs").glob("*.log")}
+    assert runner.statuses() == {spec.executable: 0 for spec in processes(REAL_ROBOT, control)}, logs

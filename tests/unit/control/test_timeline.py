@@ -1,0 +1,152 @@
+import re
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from video2act_ros.control.timeline import Timeline, smooth_step
+from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.core.types import NS_PER_S, seconds_to_ns
+
+NAMES = ("shoulder", "elbow", "gripper")
+
+
+def timeline(**options):
+    return Timeline(NAMES, **options)
+
+
+def at(line, time_s):
+    value = line.sample(seconds_to_ns(time_s))
+    return None if value is None else value[0]
+
+
+def test_actions_are_due_from_the_observation_stamp(make_chunk):
+    """Action i stands at stamp + i step, however late the chunk arrives: passed actions are skipped."""
+    line = timeline()
+    assert line.add(make_chunk(10.0, [0.0, 1.0, 2.0, 3.0]), seconds_to_ns(10.1)) is None
+    for index in range(4):
+        assert at(line, 10.0 + 0.05 * index) == pytest.approx(index)
+    assert at(line, 10.125) == pytest.approx(2.5)
+
+
+def test_past_the_last_action_there_is_nothing(make_chunk):
+    """An exhausted timeline says so; it never repeats the last action by itself."""
+    line = timeline()
+    line.add(make_chunk(10.0, [0.0, 1.0]), seconds_to_ns(10.0))
+    assert at(line, 10.05) == pytest.approx(1.0)
+    assert at(line, 10.051) is None
+    assert timeline().sample(0) is None
+
+
+def test_smooth_polynomials_are_interpolated_exactly_inside(make_chunk):
+    """Between actions the curve is C1 and reproduces quadratics, so that steady motion has no ripple."""
+    times = np.arange(8) * 0.05
+    line = timeline()
+    line.add(make_chunk(0.0, 3.0 * times**2 - times), seconds_to_ns(0.0))
+    for time in np.linspace(0.06, 0.28, 23):
+        assert at(line, time) == pytest.approx(3.0 * time**2 - time, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"epoch": 6}, "epoch 6 while the current epoch is 7"),
+        ({"epoch": 8}, "epoch 8 while the current epoch is 7"),
+        ({"names": ("shoulder", "elbow")}, "2 joints .* has 3"),
+        ({"names": ("elbow", "shoulder", "gripper")}, "use a bundle made for this robot"),
+        ({"values": [0.0, np.nan, 0.0]}, "NaN"),
+        ({"stamp_s": 9.95}, "observed no later"),
+        ({"stamp_s": 10.0}, "observed no later"),
+        ({"stamp_s": 8.0}, "observed before the current epoch"),
+        ({"stamp_s": 10.01, "step_s": 0.001}, "too slow for this horizon"),
+        ({"stamp_s": 11.0}, "0.90 s in the future"),
+    ],
+)
+def test_unusable_chunks_are_refused_with_the_reason(make_chunk, changes, words):
+    """Old epochs, other joints, NaN, old observations, spent and future chunks never reach the arm."""
+    line = timeline()
+    line.raise_epoch(7, seconds_to_ns(9.0))
+    assert line.add(make_chunk(10.0, [1.0] * 8, epoch=7), seconds_to_ns(10.0)) is None
+    before = line.sample(seconds_to_ns(10.2))
+    options = {"stamp_s": 10.05, "values": [5.0, 5.0, 5.0], "epoch": 7} | changes
+    refusal = line.add(
+        make_chunk(options.pop("stamp_s"), options.pop("values"), **options), seconds_to_ns(10.1)
+    )
+    assert refusal is not None
+    assert re.search(words, refusal.text)
+    assert refusal.routine == ("epoch" in words)
+    np.testing.assert_array_equal(line.sample(seconds_to_ns(10.2)), before)
+
+
+def test_a_raised_epoch_drops_everything(make_chunk):
+    """After a reset nothing from before it is executed."""
+    line = timeline()
+    line.add(make_chunk(10.0, [1.0] * 8), seconds_to_ns(10.0))
+    line.raise_epoch(1, seconds_to_ns(10.1))
+    assert line.newest is None
+    assert at(line, 10.1) is None
+    assert line.add(make_chunk(10.15, [1.0] * 8, epoch=0), seconds_to_ns(10.2)) is not None
+    assert line.add(make_chunk(10.15, [1.0] * 8, epoch=1), seconds_to_ns(10.2)) is None
+
+
+def test_replace_leaves_only_the_newest(make_chunk):
+    """Once faded in, the newest chunk stands alone."""
+    line = timeline(splice="replace", blend_s=0.08)
+    line.add(make_chunk(0.0, [0.0] * 40), 0)
+    line.add(make_chunk(0.1, [1.0] * 40), seconds_to_ns(0.2))
+    assert at(line, 0.2) == pytest.approx(0.0)
+    assert 0.0 < at(line, 0.22) < at(line, 0.26) < 1.0
+    assert at(line, 0.28) == pytest.approx(1.0)
+
+
+def test_average_weighs_older_chunks_by_decay(make_chunk):
+    """Three overlapping chunks combine as 1 : decay : decay²."""
+    line = timeline(splice="average", decay=0.5, blend_s=0.0)
+    for index, value in enumerate([4.0, 2.0, 1.0]):
+        line.add(make_chunk(0.1 * index, [value] * 40), seconds_to_ns(0.1 * index))
+    assert at(line, 0.5) == pytest.approx((1.0 * 1 + 0.5 * 2 + 0.25 * 4) / 1.75)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    splice=st.sampled_from(["replace", "average"]),
+    interval_s=st.floats(0.03, 0.4),
+    horizon=st.integers(8, 64),
+)
+def test_the_spliced_curve_is_continuous_and_between_its_chunks(
+    make_chunk, seed, splice, interval_s, horizon
+):
+    """However chunks disagree and whenever they arrive, the curve never steps or leaves their range."""
+    rng = np.random.default_rng(seed)
+    line = timeline(splice=splice, decay=0.6, blend_s=0.08)
+    now_ns, arrival_ns, previous = 0, 0, None
+    while now_ns < 2 * NS_PER_S:
+        if line.sample(now_ns) is None:
+            previous = None
+        if now_ns >= arrival_ns:
+            stamp_s = now_ns / NS_PER_S - 0.02
+            if line.add(make_chunk(stamp_s, np.full(horizon, rng.uniform(-1.0, 1.0))), now_ns) is None:
+                arrival_ns = now_ns + seconds_to_ns(interval_s * rng.uniform(0.5, 1.5))
+        value = line.sample(now_ns)
+        if value is not None:
+            assert np.all(np.abs(value) <= 1.0 + 1e-9)
+            if previous is not None:
+                assert abs(value[0] - previous) < 0.15  # 2 ms of an 80 ms fade over at most 2
+            previous = value[0]
+        now_ns += 2_000_000
+
+
+@given(st.floats(-1.0, 2.0))
+def test_smooth_step_is_monotonic_and_symmetric(fraction):
+    """The fade starts and ends flat and has no bump."""
+    assert 0.0 <= smooth_step(fraction) <= 1.0
+    assert smooth_step(fraction) + smooth_step(1.0 - fraction) == pytest.approx(1.0)
+    assert smooth_step(fraction + 0.01) >= smooth_step(fraction)
+
+
+def test_an_unknown_splice_mode_lists_the_valid_ones():
+    """A wrong parameter is refused with the choices."""
+    with pytest.raises(ConfigurationError, match="replace, average"):
+        timeline(splice="mix")
