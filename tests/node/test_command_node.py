@@ -52,6 +52,11 @@ PROFILE = {
         "joint_state_age_s": 0.5,
         "latent_age_s": 2.0,
         "chunk_age_s": 1.0,
+        "image_frozen_s": 0.5,
+        "image_dark_s": 0.5,
+        "frame_gap_s": 1.0,
+        "tracking_error_rad": 0.5,
+        "second_publisher_s": {"fault": 0.2},
         "camera_skew_s": 0.05,
     },
 }

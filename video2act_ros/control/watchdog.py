@@ -69,12 +69,19 @@ class Watchdog:
         oldest_image_s = max(ages.image_s, default=None)
         table = (
             _Check(
-                "joint state", limits.joint_state_age_s, ages.joint_state_s, "check the robot driver", True
+                "joint state",
+                limits.joint_state_age_s.stop,
+                ages.joint_state_s,
+                "check the robot driver",
+                True,
             ),
-            _Check("chunk of this epoch", limits.chunk_age_s, ages.chunk_s, "check System 1", True),
+            _Check("chunk of this epoch", limits.chunk_age_s.stop, ages.chunk_s, "check System 1", True),
             _Check(
-                "camera image of the newest chunk", limits.image_age_s, oldest_image_s, "check the cameras"
+                "camera image of the newest chunk",
+                limits.image_age_s.stop,
+                oldest_image_s,
+                "check the cameras",
             ),
-            _Check("latents of the newest chunk", limits.latent_age_s, ages.latent_s, "check System 2"),
+            _Check("latents of the newest chunk", limits.latent_age_s.stop, ages.latent_s, "check System 2"),
         )
         return tuple(problem for check in table if (problem := check.problem()) is not None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -64,14 +66,57 @@ class CommandOutput(_Frozen):
     names: dict[str, str] = Field(default_factory=dict)
 
 
-class Thresholds(_Frozen):
-    """Largest ages before an input counts as stale [s]."""
+class Outcome(IntEnum):
+    """What a violated threshold does to the arm, mildest first."""
 
-    image_age_s: PositiveFloat
-    joint_state_age_s: PositiveFloat
-    latent_age_s: PositiveFloat
-    chunk_age_s: PositiveFloat
-    camera_skew_s: PositiveFloat
+    SLOW = 1  # execute chunks more slowly
+    HOLD = 2  # decelerate and hold until the input is good again
+    FAULT = 3  # decelerate and hold until engaged anew
+
+
+class Threshold(_Frozen):
+    """From which value on each outcome applies; None: never. A plain number in YAML means `hold`."""
+
+    slow: PositiveFloat | None = None
+    hold: PositiveFloat | None = None
+    fault: PositiveFloat | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, value: object) -> object:
+        return {"hold": value} if isinstance(value, (int, float)) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Threshold:
+        limits = [limit for limit in (self.slow, self.hold, self.fault) if limit is not None]
+        if not limits or limits != sorted(limits):
+            raise ValueError("give at least one of slow, hold and fault, in rising order")
+        return self
+
+    @property
+    def stop(self) -> float:
+        """The smallest value that stops the arm; infinite where none does."""
+        return min((limit for limit in (self.hold, self.fault) if limit is not None), default=math.inf)
+
+    def outcome(self, value: float) -> Outcome | None:
+        """Return the gravest outcome that `value` has, or None."""
+        graded = ((Outcome.FAULT, self.fault), (Outcome.HOLD, self.hold), (Outcome.SLOW, self.slow))
+        return next((outcome for outcome, limit in graded if limit is not None and value > limit), None)
+
+
+class Thresholds(_Frozen):
+    """What is watched, and when it slows or stops the arm."""
+
+    joint_state_age_s: Threshold
+    chunk_age_s: Threshold  # counted from its observation
+    latent_age_s: Threshold  # counted from the newest frame of their window
+    image_age_s: Threshold  # of every camera of the profile
+    image_frozen_s: Threshold  # unchanged while joints move
+    image_dark_s: Threshold  # without content
+    frame_gap_s: Threshold  # between two frames of System 2's history
+    tracking_error_rad: Threshold  # between command and measured arm joints
+    second_publisher_s: Threshold  # somebody else publishes commands
+    camera_skew_s: PositiveFloat  # largest difference of capture times within one set of images
 
 
 class RobotProfile(_Frozen):

@@ -91,7 +91,7 @@ class System1Node(ModelNode["LoadedPolicy"]):
         self._inputs = Synchroniser(
             tuple(camera.name for camera in self._cameras),
             thresholds.camera_skew_s,
-            thresholds.joint_state_age_s,
+            thresholds.joint_state_age_s.stop,
         )
         self._done: tuple[int, int] | None = None  # epoch and observation stamp of the newest chunk
         self._sequence = 0

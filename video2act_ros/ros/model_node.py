@@ -181,7 +181,7 @@ class ModelNode(ManagedNode, Generic[Model]):
     def check_camera(self, camera: str, stamp_ns: int | None) -> None:
         """Tell on /diagnostics when a camera's newest image is too old."""
         age_s = float("inf") if stamp_ns is None else (now_ns(self) - stamp_ns) / NS_PER_S
-        if age_s <= self.profile.thresholds.image_age_s:
+        if age_s <= self.profile.thresholds.image_age_s.stop:
             self.health.value(f"{camera}_age_s", age_s)
             self.health.resolve(camera)
         else:
