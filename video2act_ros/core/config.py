@@ -136,13 +136,14 @@ class CommandConfig(NodeConfig):
     instruction: str = parameter("", "instruction at start; empty takes System 1's choice", read_only=False)
     rate_hz: float = parameter(50.0, "rate of joint commands", unit="Hz", minimum=1.0, maximum=1000.0)
     splice: str = parameter(
-        "average",
-        "how overlapping chunks combine: replace takes the newest, average weighs them",
-        choices=("replace", "average"),
+        "ensemble",
+        "how a chunk takes over: replace at once, blend by a cross-fade, ensemble weighs several, "
+        "rtc by a short fade where System 1's realtime_chunking continues the motion",
+        choices=("replace", "blend", "ensemble", "rtc"),
     )
     average_decay: float = parameter(
         0.8,
-        "weight of each older chunk relative to the next newer one in splice mode average",
+        "weight of each older chunk relative to the next newer one in splice mode ensemble",
         minimum=0.0,
         maximum=1.0,
     )
