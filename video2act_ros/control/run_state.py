@@ -145,7 +145,9 @@ class RunState:
     def begin_move(self, refusals: tuple[str, ...], now_ns: int) -> tuple[str, ...]:
         """Take the arm for the way to the start pose unless there are `refusals`; return why not."""
         if self._mode is not RunMode.SHADOW:
-            return (f"the state is {self._mode.value}; moving to the start pose begins in shadow: disengage first",)
+            return (
+                f"the state is {self._mode.value}; moving to the start pose begins in shadow: disengage first",
+            )
         if refusals:
             return refusals
         self.raise_epoch(now_ns)

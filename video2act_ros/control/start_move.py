@@ -67,5 +67,7 @@ class StartMove:
     @property
     def progress(self) -> float:
         """Share of the way that is done, 0 to 1."""
-        left = float(np.max(np.abs(self._goal.positions - self._limiter.positions) / self._limits.velocity_max))
+        left = float(
+            np.max(np.abs(self._goal.positions - self._limiter.positions) / self._limits.velocity_max)
+        )
         return 1.0 if self._way <= 0.0 else min(max(1.0 - left / self._way, 0.0), 1.0)

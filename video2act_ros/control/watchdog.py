@@ -101,7 +101,9 @@ class Watchdog:
     def _other_publishers(self, now_ns: int) -> Iterator[Problem]:
         for topic, since_ns in self._others_since_ns.items():
             lasting_s = (now_ns - since_ns) / NS_PER_S
-            if (problem := graded(self._thresholds.second_publisher_s, lasting_s, _other_text(topic))) is not None:
+            if (
+                problem := graded(self._thresholds.second_publisher_s, lasting_s, _other_text(topic))
+            ) is not None:
                 yield problem
 
     def _policy(self, ages: InputAges, missing: str) -> Iterator[Problem]:
