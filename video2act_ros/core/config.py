@@ -147,6 +147,32 @@ class CommandConfig(NodeConfig):
         minimum=0.0,
         maximum=1.0,
     )
+    reach_rad: float = parameter(
+        0.5,
+        "the arm is driven only to a first command within this distance of where it stands, on each arm joint",
+        unit="rad",
+        minimum=0.01,
+        maximum=3.2,
+    )
+    slow_scale: float = parameter(
+        0.4,
+        "share of full speed at which chunks are executed while an input is beyond its slow threshold",
+        minimum=0.1,
+        maximum=1.0,
+    )
+    start_speed: float = parameter(
+        0.15,
+        "share of the velocity, acceleration and jerk limits used by move_to_start",
+        minimum=0.01,
+        maximum=1.0,
+    )
+    external_timeout_s: float = parameter(
+        0.25,
+        "an external source drives until no message of it has come for this long",
+        unit="s",
+        minimum=0.02,
+        maximum=2.0,
+    )
     realtime_priority: int = parameter(
         40,
         "SCHED_FIFO priority of the control thread where permitted; 0 keeps the normal class",

@@ -111,7 +111,7 @@ class ClosedLoop:
                 pair = self._look(history, tick)
                 waiting.append(_Pending(now_ns + seconds_to_ns(timing.system2_latency_s), pair))
             target = timeline.sample(now_ns)
-            if episode.step(limiter.step(None if target is None else target.positions)):
+            if episode.step(limiter.step(target).positions):
                 break
         return Outcome(seed, episode.succeeded, (tick + 1) * CONTROL_PERIOD_S)
 
