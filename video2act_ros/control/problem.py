@@ -26,10 +26,13 @@ def describe(problems: Iterable[Problem]) -> str:
     return "; ".join(problem.text for problem in sorted(problems, key=lambda problem: -problem.outcome))
 
 
-def graded(threshold: Threshold, value: float, text: str) -> Problem | None:
-    """Return the problem that `value` is, or None; `{limit}` in `text` becomes the limit it passed."""
+def graded(threshold: Threshold, value: float, text: str, **named: object) -> Problem | None:
+    """Return the problem that `value` is, or None.
+
+    `text` is a format string with the fields `value`, `limit` (the one that was passed) and those `named`.
+    """
     outcome = threshold.outcome(value)
     if outcome is None:
         return None
     limits = {Outcome.SLOW: threshold.slow, Outcome.HOLD: threshold.hold, Outcome.FAULT: threshold.fault}
-    return Problem(outcome, text.replace("{limit}", f"{limits[outcome]:g}"))
+    return Problem(outcome, text.format(value=value, limit=limits[outcome], **named))

@@ -12,13 +12,13 @@ from video2act_ros.core.types import NS_PER_S
 
 _SYSTEMS = {"system1": "System 1", "system2": "System 2"}
 _TEXTS = {
-    InputCheck.IMAGE_AGE: "camera image of {camera} too old ({value:.2f} s, limit {{limit}} s); "
+    InputCheck.IMAGE_AGE: "camera image of {camera} too old ({value:.2f} s, limit {limit:g} s); "
     "check the camera driver",
-    InputCheck.IMAGE_FROZEN: "image of {camera} frozen while joints move ({value:.2f} s, limit {{limit}} s); "
+    InputCheck.IMAGE_FROZEN: "image of {camera} frozen while joints move ({value:.2f} s, limit {limit:g} s); "
     "check the camera driver",
-    InputCheck.IMAGE_DARK: "image of {camera} dark ({value:.2f} s, limit {{limit}} s); "
+    InputCheck.IMAGE_DARK: "image of {camera} dark ({value:.2f} s, limit {limit:g} s); "
     "check the lens and the lighting",
-    InputCheck.FRAME_GAP: "gap in System 2's frames of {camera} ({value:.2f} s, limit {{limit}} s); "
+    InputCheck.FRAME_GAP: "gap in System 2's frames of {camera} ({value:.2f} s, limit {limit:g} s); "
     "check the camera driver and the network",
 }
 
@@ -77,13 +77,14 @@ class ReportWatch:
         """
         ages = [row.value_s for row in report.values if row.check is InputCheck.IMAGE_AGE]
         oldest_s = max((value_s for value_s in ages if value_s is not None), default=0.0)
-        text = f"input report of {system} too old ({age_s:.2f} s); check {system}"
+        text = "input report of {system} too old ({age:.2f} s); check {system}"
         if ages:
             # Only where silence is the greater part of the images' age; else the camera is to blame.
             judged_s = oldest_s + age_s if age_s > oldest_s else 0.0
-            return graded(self._thresholds[InputCheck.IMAGE_AGE], judged_s, text)
-        stop_s = self._thresholds[InputCheck.FRAME_GAP].stop
-        return Problem(Outcome.HOLD, text) if age_s > stop_s else None
+            return graded(self._thresholds[InputCheck.IMAGE_AGE], judged_s, text, system=system, age=age_s)
+        if age_s <= self._thresholds[InputCheck.FRAME_GAP].stop:
+            return None
+        return Problem(Outcome.HOLD, text.format(system=system, age=age_s))
 
     def _judge_row(self, row: InputValue, age_s: float, silence: Problem | None) -> Problem | None:
         value_s = row.value_s
@@ -94,5 +95,4 @@ class ReportWatch:
                 value_s += age_s
         if value_s is None:
             return None
-        text = _TEXTS[row.check].format(camera=row.camera, value=value_s)
-        return graded(self._thresholds[row.check], value_s, text)
+        return graded(self._thresholds[row.check], value_s, _TEXTS[row.check], camera=row.camera)

@@ -75,7 +75,7 @@ class TrackingWatch:
         if sample.stamp_ns - self._wrong_since_ns < self._lasting_ns:
             return None
         text = (
-            f"tracking error of {self._names[joint]} ({error:.2f} rad, limit {{limit}} rad); "
+            "tracking error of {joint} ({value:.2f} rad, limit {limit:g} rad); "
             "free the arm and check its driver"
         )
-        return graded(self._threshold, error, text)
+        return graded(self._threshold, error, text, joint=self._names[joint])

@@ -101,10 +101,9 @@ class Watchdog:
     def _other_publishers(self, now_ns: int) -> Iterator[Problem]:
         for topic, since_ns in self._others_since_ns.items():
             lasting_s = (now_ns - since_ns) / NS_PER_S
-            if (
-                problem := graded(self._thresholds.second_publisher_s, lasting_s, _other_text(topic))
-            ) is not None:
-                yield problem
+            outcome = self._thresholds.second_publisher_s.outcome(lasting_s)
+            if outcome is not None:
+                yield Problem(outcome, _other_text(topic))
 
     def _policy(self, ages: InputAges, missing: str) -> Iterator[Problem]:
         limits, late = self._thresholds, False
@@ -128,7 +127,8 @@ def _too_old(name: str, threshold: Threshold, age_s: float, remedy: str) -> Iter
         text = f"{name} stamped {-age_s:.2f} s in the future; synchronise the clocks"
         yield Problem(Outcome.HOLD, text)
         return
-    problem = graded(threshold, age_s, f"{name} too old ({age_s:.2f} s, limit {{limit}} s); {remedy}")
+    text = "{name} too old ({value:.2f} s, limit {limit:g} s); {remedy}"
+    problem = graded(threshold, age_s, text, name=name, remedy=remedy)
     if problem is not None:
         yield problem
 
