@@ -82,7 +82,10 @@ class Approach:
     def _planned(self) -> bool:
         try:
             return self._planner.calculate(self._input, self._plan) == Result.Working
-        except (RuckigError, ValueError):  # some of the library's error codes have no name and become ValueError
+        except (
+            RuckigError,
+            ValueError,
+        ):  # some of the library's error codes have no name and become ValueError
             return False
 
     def _read(self, wanted: NDArray[np.bool_]) -> tuple[Vector, Vector]:

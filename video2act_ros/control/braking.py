@@ -53,7 +53,9 @@ class Brake:
         distance += held * (speed + held * self.peak / 2.0) + self.jerk * last**3 / 6.0
         back = np.minimum(self.v, 0.0)
         turn_s = (self.a - np.sqrt(np.maximum(self.a * self.a + 2.0 * self.jerk * back, 0.0))) / self.jerk
-        turn = np.where(back < 0.0, turn_s * (self.v + turn_s * (self.a / 2.0 - turn_s * self.jerk / 6.0)), 0.0)
+        turn = np.where(
+            back < 0.0, turn_s * (self.v + turn_s * (self.a / 2.0 - turn_s * self.jerk / 6.0)), 0.0
+        )
         return self.direction * distance, self.direction * turn
 
     def at(self, time_s: float) -> Vector:

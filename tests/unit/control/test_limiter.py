@@ -77,7 +77,9 @@ def test_a_feasible_path_is_followed_exactly(period_s):
     path = []
     for time_s in np.arange(1, round(3.0 / period_s)) * period_s:
         s, c = np.sin(3.0 * time_s), np.cos(3.0 * time_s)
-        path.append(MotionState(swing * s**3, swing * 9.0 * s * s * c, swing * 27.0 * s * (2.0 * c * c - s * s)))
+        path.append(
+            MotionState(swing * s**3, swing * 9.0 * s * s * c, swing * 27.0 * s * (2.0 * c * c - s * s))
+        )
     limiter.reset(np.zeros(8))
     outputs = drive(limiter, path)[3:]
     np.testing.assert_array_equal(outputs, np.array([state.positions for state in path]))
@@ -92,7 +94,9 @@ def test_joints_are_limited_one_by_one():
     path = 0.3 * time_s**3 / (1.0 + time_s**2)
     rates = np.gradient(path, PERIOD_S), np.gradient(np.gradient(path, PERIOD_S), PERIOD_S)
     for index in range(len(time_s) - 2):
-        target = MotionState(*(np.array([v[index], u]) for v, u in zip((path, *rates), (1.0, 0, 0), strict=True)))
+        target = MotionState(
+            *(np.array([v[index], u]) for v, u in zip((path, *rates), (1.0, 0, 0), strict=True))
+        )
         limiter.step(target)
         assert limiter.positions[0] == path[index]
     assert -1.0 < limiter.positions[1] < 1.0
@@ -123,7 +127,9 @@ def test_a_moving_target_is_caught_up_and_met():
     assert count_violations(outputs, limits, PERIOD_S) == 0
 
 
-@pytest.mark.parametrize("broken", [None, rest(np.nan), rest(np.inf), MotionState(*np.array([[0], [0], [np.nan]]))])
+@pytest.mark.parametrize(
+    "broken", [None, rest(np.nan), rest(np.inf), MotionState(*np.array([[0], [0], [np.nan]]))]
+)
 def test_without_a_target_it_brakes_and_stays(broken):
     """No target, or one that is not finite, decelerates to an exact standstill."""
     limits = one_joint()
@@ -156,7 +162,9 @@ def test_the_way_to_rest_obeys_the_limits():
     assert not np.any(way[-1][1].velocities)
     assert not np.any(way[-1][1].accelerations)
     for (_, state), (_, after) in zip(limiter.braking(0.001), limiter.braking(0.001)[1:], strict=False):
-        assert np.all(np.abs(after.accelerations - state.accelerations) <= limits.jerk_max * 0.001 * (1 + 1e-9))
+        assert np.all(
+            np.abs(after.accelerations - state.accelerations) <= limits.jerk_max * 0.001 * (1 + 1e-9)
+        )
     assert len(limiter.braking(60.0)) == 1
 
 
@@ -182,7 +190,8 @@ def test_a_pose_outside_the_limits_only_moves_inwards(seed):
     limiter = Limiter(limits, PERIOD_S)
     limiter.reset(np.array([2.0 + rng.uniform(0.001, 0.5)]))
     targets = [
-        None if rng.random() < 0.3 else MotionState(*rng.normal(0.0, [[2.0], [1.0], [4.0]])) for _ in range(60)
+        None if rng.random() < 0.3 else MotionState(*rng.normal(0.0, [[2.0], [1.0], [4.0]]))
+        for _ in range(60)
     ]
     outputs = drive(limiter, targets)[:, 0]
     outside = outputs[1:] > 2.0
