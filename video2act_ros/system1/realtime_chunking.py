@@ -17,7 +17,9 @@ from video2act_ros.core.errors import InputError
 from video2act_ros.core.types import NS_PER_S, ActionChunk, seconds_to_ns
 
 DELAYS = 10  # measured ones that the forecast looks at: a few seconds
-HANDOVER_NS = seconds_to_ns(0.04)  # from publication to the first command that depends on it: two ticks at 50 Hz
+HANDOVER_NS = seconds_to_ns(
+    0.04
+)  # from publication to the first command that depends on it: two ticks at 50 Hz
 PLAN_AGE_NS = seconds_to_ns(0.3)  # plans come at 10 Hz; an older one may have been overtaken
 
 Array = NDArray[np.float64]
@@ -61,7 +63,7 @@ class NoPrefix:
 
 
 def soft_weights(frozen: int, rows: int) -> Array:
-    """Return (rows,) weights: 1 on the frozen rows, then c (e^c - 1) / (e - 1) with c falling from below 1 to above 0."""
+    """Return (rows,) weights: 1 on the frozen rows, then c (e^c - 1) / (e - 1) with c falling from 1 to 0."""
     c = np.clip((rows - np.arange(rows)) / (rows - frozen + 1), 0.0, 1.0)
     weights = c * np.expm1(c) / math.expm1(1.0)
     weights[:frozen] = 1.0

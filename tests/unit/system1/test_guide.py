@@ -8,12 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .helpers import latent_pair, observation, small_policy
 from video2act_ros.core.errors import InputError
 from video2act_ros.system1.config import SamplerConfig
 from video2act_ros.system1.guide import Guide, make_guide
 from video2act_ros.system1.realtime_chunking import Prefix, soft_weights
 from video2act_ros.system1.sampler import Sampler, draw_noise
+
+from .helpers import latent_pair, observation, small_policy
 
 ONES = torch.ones(1)
 

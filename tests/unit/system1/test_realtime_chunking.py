@@ -37,7 +37,9 @@ def test_actions_due_before_the_takeover_are_frozen():
     """Now, the forecast and two ticks later: all earlier rows are as planned, interpolated at their times."""
     prefix = make_prefix(plan(), COMING, NOW_NS, 0.12)
     assert prefix.frozen == 5  # due at 10.02 … 10.22, before 10.26
-    np.testing.assert_allclose(prefix.positions[:, 1], 2.0 * (10.02 + 0.05 * np.arange(len(prefix.positions))))
+    np.testing.assert_allclose(
+        prefix.positions[:, 1], 2.0 * (10.02 + 0.05 * np.arange(len(prefix.positions)))
+    )
     assert len(prefix.positions) == 30  # up to 11.47, where the plan ends
     assert np.all(prefix.weights[:5] == 1.0)
     np.testing.assert_array_equal(prefix.frozen_positions, prefix.positions[:5])
