@@ -46,10 +46,13 @@ class ChunkPrefix:
             return None
         coming = ActionChunk(stamp_ns, 0, epoch, step_s, joint_names, np.zeros((horizon, len(joint_names))))
         prefix = make_prefix(self._plan, coming, now_ns, self._forecast.delay_s)
-        free = isinstance(prefix, NoPrefix)
-        self._health.value("frozen_actions", 0 if free else prefix.frozen)
-        self._health.value("chunk_begins_freely", prefix.reason if free else "no")
-        return None if isinstance(prefix, NoPrefix) else prefix
+        if isinstance(prefix, NoPrefix):
+            self._health.value("frozen_actions", 0)
+            self._health.value("chunk_begins_freely", prefix.reason)
+            return None
+        self._health.value("frozen_actions", prefix.frozen)
+        self._health.value("chunk_begins_freely", "no")
+        return prefix
 
     def published(self, delay_s: float, epoch: int, bundle_id: str) -> None:
         """Take how long the newest chunk took from the start of its inference until it was published."""
