@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from video2act_ros.control.external import external_positions
 from video2act_ros.control.run_state import Source
 from video2act_ros.core.robot_profile import Threshold
 from video2act_ros.core.types import RunMode
@@ -324,12 +323,6 @@ def test_an_external_source_may_free_an_arm_that_holds(bench):
     steer(bench, bench.measured + 0.2, 20)
     assert bench.mode is RunMode.HOLDING
     bench.assert_within_limits()
-
-
-def test_the_source_of_a_wrong_command_is_told_every_joint():
-    """Checked before it reaches the loop."""
-    with pytest.raises(ValueError, match="shoulder"):
-        external_positions(["wrist"], [0.0], ("shoulder",))
 
 
 # -- the clock ---------------------------------------------------------------------------------------

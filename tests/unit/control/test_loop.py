@@ -31,6 +31,7 @@ def test_engage_is_refused_with_every_reason(bench):
     assert [reason.split(";")[0] for reason in refusals] == [
         "no joint state yet",
         "no chunk of this epoch yet",
+        "no input report on cam_high yet",
     ]
     assert bench.mode is RunMode.SHADOW
     assert bench.tick() is None
