@@ -12,7 +12,7 @@ _SLACK = 1e-6  # rounding, relative to each limit and absolute for positions
 
 
 class LimitCheck:
-    """Takes one output's commands in order and counts those outside the joint limits: position, velocity, acceleration, jerk.
+    """Takes one output's commands in order and counts those outside a joint limit, of position or of any rate.
 
     Rates are differences of successive commands over whole control periods, as the limiter defines them. Where
     a command is missing (a skipped tick, or a lost message) the mean velocity over the gap is judged, and neither
