@@ -38,9 +38,7 @@ def bench_control_command(
 
     priority = CommandConfig().realtime_priority
     priorities = (priority, 0) if compare else (priority,)
-    options = ControlBenchOptions(
-        rates_hz, priorities, seconds, bundle, robot, namespace, task, seed, logs
-    )
+    options = ControlBenchOptions(rates_hz, priorities, seconds, bundle, robot, namespace, task, seed, logs)
     with console.status("starting the stack") as status:
         rows = run_bench_control(options, lambda text: status.update(text))
     console.print(_table(rows))
@@ -59,15 +57,31 @@ def parse_rates(text: str) -> tuple[float, ...]:
     try:
         rates_hz = tuple(float(item) for item in text.split(","))
     except ValueError as error:
-        raise ConfigurationError(f"rates '{text}' is no list of numbers; write for example 50,100,200") from error
+        raise ConfigurationError(
+            f"rates '{text}' is no list of numbers; write for example 50,100,200"
+        ) from error
     for rate_hz in rates_hz:
         info.check("rate_hz", rate_hz)
     return rates_hz
 
 
 def _table(rows: tuple[ControlBenchRow, ...]) -> Table:
-    table = Table(title="control period error under both models' load", caption="limits: p99 1 ms, missed 0.1 %")
-    for name in ("rate", "scheduling", "ticks", "missed", "p50", "p99", "max", "System 1", "System 2", ""):
+    table = Table(
+        title="control period error under both models' load", caption="limits: p99 1 ms, missed 0.1 %"
+    )
+    for name in (
+        "rate",
+        "scheduling",
+        "ticks",
+        "missed",
+        "p50",
+        "p99",
+        "max",
+        "System 1",
+        "System 2",
+        "stolen",
+        "",
+    ):
         table.add_column(name, justify="left" if name in ("scheduling", "") else "right")
     for row in rows:
         table.add_row(
@@ -78,6 +92,7 @@ def _table(rows: tuple[ControlBenchRow, ...]) -> Table:
             *(f"{1e3 * value:.3f} ms" for value in _errors_s(row)),
             f"{row.system1_chunks_hz:.1f} Hz",
             f"{row.system2_updates_hz:.1f} Hz",
+            "-" if row.stolen_share is None else f"{row.stolen_share:.2%}",
             "[green]within[/]" if row.passed else "[yellow]outside[/]",
         )
     return table

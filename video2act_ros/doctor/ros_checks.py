@@ -33,7 +33,9 @@ def check_ros(machine: Machine, share: Path) -> Iterator[Finding]:
 
 def check_installation(machine: Machine) -> Finding:
     """Judge whether rclpy is there, from an installation or from wheels."""
-    distribution = machine.environ.get("ROS_DISTRO") or machine.read(str(machine.prefix / ".ros")) or "unknown"
+    distribution = (
+        machine.environ.get("ROS_DISTRO") or machine.read(str(machine.prefix / ".ros")) or "unknown"
+    )
     if not machine.has_module("rclpy"):
         return problem("ROS 2", "rclpy not found", "make setup, or source an installation's setup.bash first")
     return ok("ROS 2", f"rclpy found ({distribution})")
@@ -43,7 +45,9 @@ def check_middleware(machine: Machine) -> Finding:
     """Judge the RMW implementation that would be loaded."""
     name = machine.environ.get("RMW_IMPLEMENTATION") or DEFAULT_RMW
     prefixes = [Path(item) for item in machine.environ.get("AMENT_PREFIX_PATH", "").split(":") if item]
-    found = any(machine.files(str(prefix / "share" / name), "package.xml") for prefix in [machine.prefix, *prefixes])
+    found = any(
+        machine.files(str(prefix / "share" / name), "package.xml") for prefix in [machine.prefix, *prefixes]
+    )
     if not found:
         return problem("middleware", f"{name} is not installed", "unset RMW_IMPLEMENTATION, or install it")
     if name != DEFAULT_RMW:
@@ -70,7 +74,9 @@ def check_messages(machine: Machine) -> Finding:
     """Judge whether the message package was built."""
     if machine.has_module("video2act_msgs"):
         return ok("messages", "video2act_msgs found")
-    return problem("messages", "video2act_msgs not found", "make setup, or build and source the ROS workspace")
+    return problem(
+        "messages", "video2act_msgs not found", "make setup, or build and source the ROS workspace"
+    )
 
 
 def check_shared_memory(machine: Machine) -> Finding:
@@ -93,7 +99,9 @@ def check_leftovers(machine: Machine) -> Finding:
     dead = sum(machine.unlocked(path) for path in segments)
     text = f"{len(segments) - dead} segments in use, {dead} left by dead processes"
     if dead:
-        return warning("segments", text, "stop every ROS 2 process, then: rm /dev/shm/fastdds_* /dev/shm/sem.fastdds_*")
+        return warning(
+            "segments", text, "stop every ROS 2 process, then: rm /dev/shm/fastdds_* /dev/shm/sem.fastdds_*"
+        )
     return ok("segments", text)
 
 

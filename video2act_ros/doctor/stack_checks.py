@@ -27,7 +27,9 @@ def check_rendering(machine: Machine) -> Finding:
     library = machine.environ.get("MUJOCO_GL") or machine.gl_library()
     if library:
         return ok("rendering", library)
-    return warning("rendering", "no OpenGL library: the simulated robot has no cameras", f"run {INSTALL_HINT}")
+    return warning(
+        "rendering", "no OpenGL library: the simulated robot has no cameras", f"run {INSTALL_HINT}"
+    )
 
 
 def check_profiles(share: Path) -> Iterator[Finding]:

@@ -14,6 +14,8 @@ MEMLOCK_BYTES = 256 << 20  # more than the command process needs
 PROBE_PERIOD_S, PROBE_TICKS = 0.01, 100
 _CAP_IPC_LOCK = 14  # bit of Linux
 _COARSE_CLOCK_S = 1e-6
+_STOLEN_LIMIT = 1e-3
+PROC_STAT = "/proc/stat"
 
 
 def check_timing(machine: Machine) -> Iterator[Finding]:
@@ -24,9 +26,11 @@ def check_timing(machine: Machine) -> Iterator[Finding]:
     yield check_scheduling(machine)
     yield check_memory_lock(machine)
     yield check_clock(machine)
+    before = machine.read(PROC_STAT)
     for priority in (CommandConfig().realtime_priority, 0):
         report = machine.probe(priority, PROBE_PERIOD_S, PROBE_TICKS)
         yield ok(f"timer, {report.scheduling.split(' (')[0]}", probe_text(report))
+    yield stolen_time(before, machine.read(PROC_STAT))
 
 
 def check_python(machine: Machine) -> Finding:
@@ -34,7 +38,9 @@ def check_python(machine: Machine) -> Finding:
     text = "{}.{}".format(*machine.python)
     if PYTHON_FIRST <= machine.python <= PYTHON_LAST:
         return ok("Python", text)
-    return problem("Python", f"{text} is not supported", "use Python 3.10 to 3.13: PYTHON=python3.12 make setup")
+    return problem(
+        "Python", f"{text} is not supported", "use Python 3.10 to 3.13: PYTHON=python3.12 make setup"
+    )
 
 
 def check_cpus(machine: Machine) -> Finding:
@@ -42,7 +48,9 @@ def check_cpus(machine: Machine) -> Finding:
     cpus, load = machine.cpus(), machine.load()
     text = f"{cpus} usable, load {load:.1f}"
     if cpus < 2:
-        return warning("CPUs", text, "give the stack two CPUs or more: two models, the cameras and the control")
+        return warning(
+            "CPUs", text, "give the stack two CPUs or more: two models, the cameras and the control"
+        )
     if load > cpus:
         return warning("CPUs", f"{text}: busy already", "end other programs before the arm moves")
     return ok("CPUs", text)
@@ -57,7 +65,9 @@ def check_governor(machine: Machine) -> Finding:
     text = f"governor {', '.join(governors)}"
     if governors == ["performance"]:
         return ok("CPU frequency", text)
-    return warning("CPU frequency", f"{text}: ticks wake a sleeping CPU", "cpupower frequency-set -g performance")
+    return warning(
+        "CPU frequency", f"{text}: ticks wake a sleeping CPU", "cpupower frequency-set -g performance"
+    )
 
 
 def check_scheduling(machine: Machine) -> Finding:
@@ -114,3 +124,22 @@ def probe_text(report: RealtimeReport) -> str:
     figures = [("p50", error.p50), ("p99", error.p99), ("max", error.maximum)]
     words = ", ".join(f"{name} {1e6 * value:.0f} µs" for name, value in figures if value is not None)
     return f"period error at {1 / PROBE_PERIOD_S:.0f} Hz: {words}; {report.missed} missed"
+
+
+def stolen_share(before: str | None, after: str | None) -> float | None:
+    """Return which share of all CPUs' time the host of a virtual machine took between two texts of /proc/stat."""
+    if not before or not after:
+        return None
+    first, last = ([int(item) for item in text.splitlines()[0].split()[1:9]] for text in (before, after))
+    return (last[7] - first[7]) / max(sum(last) - sum(first), 1)
+
+
+def stolen_time(before: str | None, after: str | None) -> Finding:
+    """Judge the CPU time that the host of a virtual machine took from it: no priority helps against that."""
+    share = stolen_share(before, after)
+    if share is None:
+        return ok("stolen time", "not readable here")
+    text = f"{share:.2%} of the CPU time went to the host during the probes"
+    if share < _STOLEN_LIMIT:
+        return ok("stolen time", text)
+    return warning("stolen time", f"{text}: ticks stall whatever their priority", "run on a host of its own")
