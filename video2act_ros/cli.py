@@ -149,6 +149,24 @@ def disengage(namespace: NamespaceOption = "") -> None:
     console.print(operator.disengage(namespace))
 
 
+@app.command("move-to-start")
+def move_to_start(namespace: NamespaceOption = "") -> None:
+    """Bring the arm of a stack in shadow slowly to its start pose."""
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes import operator
+
+    console.print(operator.move_to_start(namespace))
+
+
+@app.command()
+def estop(namespace: NamespaceOption = "") -> None:
+    """Emergency stop: brake at once; only disengage and then engage lead back."""
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes import operator
+
+    console.print(operator.emergency_stop(namespace))
+
+
 @app.command()
 def instruct(
     instruction: Annotated[str, typer.Argument(help="one that the bundle knows")],
@@ -250,9 +268,9 @@ def evaluate_command(
     report: Annotated[Path | None, typer.Option(help="write the outcomes as JSON")] = None,
     blind: Annotated[bool, typer.Option(help="replace the video latents by zeros")] = False,
     chunk_period: Annotated[float, typer.Option(help="time between two chunks [s]")] = 0.24,
-    splice: Annotated[str, typer.Option(help="replace or average")] = "average",
+    splice: Annotated[str, typer.Option(help="replace, blend, ensemble or rtc")] = "ensemble",
     average_decay: Annotated[
-        float, typer.Option(help="weight of each older chunk in splice mode average")
+        float, typer.Option(help="weight of each older chunk in splice mode ensemble")
     ] = 0.8,
     robot: RobotOption = "aloha_sim",
 ) -> None:

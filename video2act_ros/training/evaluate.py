@@ -40,7 +40,7 @@ class Timing:
     system1_latency_s: float = 0.08
     system2_period_s: float = 0.4
     system2_latency_s: float = 0.12
-    splice: str = "average"
+    splice: str = "ensemble"
     average_decay: float = 0.8
     blind: bool = False
 
@@ -110,7 +110,8 @@ class ClosedLoop:
             if self._due(tick, timing.system2_period_s):
                 pair = self._look(history, tick)
                 waiting.append(_Pending(now_ns + seconds_to_ns(timing.system2_latency_s), pair))
-            if episode.step(limiter.step(timeline.sample(now_ns))):
+            target = timeline.sample(now_ns)
+            if episode.step(limiter.step(target).positions):
                 break
         return Outcome(seed, episode.succeeded, (tick + 1) * CONTROL_PERIOD_S)
 

@@ -6,75 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from video2act_ros.control.limiter import JointLimits
-from video2act_ros.control.loop import ControlLoop, ControlSettings
 from video2act_ros.core.errors import InputError
-from video2act_ros.core.types import RunMode, seconds_to_ns
+from video2act_ros.core.types import RunMode
 
 PERIOD_S = 0.02
-
-
-class Bench:
-    """A loop with a clock, a robot that stands where it is told, and a policy that is fed by hand."""
-
-    def __init__(self, profile, make_chunk, make_joints, **options):
-        self.profile, self.make_chunk, self.make_joints = profile, make_chunk, make_joints
-        self.loop = ControlLoop(profile, ControlSettings(period_s=PERIOD_S, **options))
-        self.time_s = 100.0
-        self.measured = np.zeros(3)
-        self.measuring = True
-        self.commands = []
-        self.loop.start(self.now_ns)
-
-    @property
-    def now_ns(self):
-        return seconds_to_ns(self.time_s)
-
-    @property
-    def mode(self):
-        return self.loop.status(self.now_ns).mode
-
-    @property
-    def reason(self):
-        return self.loop.status(self.now_ns).reason
-
-    def chunk(self, values, **options):
-        epoch = self.loop.status(self.now_ns).epoch
-        options = {"epoch": epoch, "stamp_s": self.time_s} | options
-        return self.loop.on_chunk(self.make_chunk(options.pop("stamp_s"), values, **options), self.now_ns)
-
-    def tick(self, count=1):
-        """Advance by whole periods; return the last command."""
-        command = None
-        for _ in range(count):
-            self.time_s += PERIOD_S
-            if self.measuring:
-                self.loop.on_joints(self.make_joints(self.time_s, self.measured))
-            command = self.loop.tick(self.now_ns)
-            if command is not None:
-                self.commands.append(command)
-                self.measured = command.positions
-        return command
-
-    def engage(self):
-        self.tick()
-        self.chunk(np.repeat(self.measured[None], 30, axis=0))
-        assert self.loop.engage(self.now_ns) == ()
-        self.tick()
-
-    def assert_within_limits(self):
-        limits = JointLimits.of(self.profile)
-        positions = np.array([command.positions for command in self.commands])
-        velocities = np.diff(positions, axis=0) / PERIOD_S
-        assert np.all(np.abs(velocities) <= limits.velocity_max * (1 + 1e-6))
-        assert np.all(
-            np.abs(np.diff(velocities, axis=0)) / PERIOD_S <= limits.acceleration_max * (1 + 1e-6) + 1e-6
-        )
-
-
-@pytest.fixture
-def bench(profile, make_chunk, make_joints):
-    return Bench(profile, make_chunk, make_joints)
 
 
 def test_shadow_sends_nothing_and_shows_what_it_would(bench):
@@ -86,8 +21,8 @@ def test_shadow_sends_nothing_and_shows_what_it_would(bench):
     assert bench.tick(5) is None
     would_be = bench.loop.would_be()
     due_s = 5 * PERIOD_S + PERIOD_S  # a command is due one period after its tick
-    assert would_be.positions[0] == pytest.approx(0.3 * due_s / (29 * 0.05))
-    assert would_be.velocities[0] == pytest.approx(0.3 / (29 * 0.05))
+    assert would_be.state.positions[0] == pytest.approx(0.3 * due_s / (29 * 0.05))
+    assert would_be.state.velocities[0] == pytest.approx(0.3 / (29 * 0.05))
 
 
 def test_engage_is_refused_with_every_reason(bench):
@@ -96,6 +31,7 @@ def test_engage_is_refused_with_every_reason(bench):
     assert [reason.split(";")[0] for reason in refusals] == [
         "no joint state yet",
         "no chunk of this epoch yet",
+        "no input report on cam_high yet",
     ]
     assert bench.mode is RunMode.SHADOW
     assert bench.tick() is None
@@ -122,7 +58,7 @@ def test_engagement_starts_a_new_epoch_from_the_measured_pose(bench):
     assert after.epoch == before.epoch + 1
     assert after.episode == before.episode
     assert after.mode is RunMode.HOLDING
-    np.testing.assert_allclose(command.positions, [0.2, -0.1, 0.5])
+    np.testing.assert_allclose(command.state.positions, [0.2, -0.1, 0.5])
     assert bench.loop.engage(bench.now_ns) == ()
     assert bench.loop.status(bench.now_ns).epoch == after.epoch
 
@@ -138,8 +74,8 @@ def test_engaged_follows_the_chunk(bench):
     assert bench.reason == ""
     assert command.stamp_ns == bench.now_ns
     due_s = bench.time_s + PERIOD_S - start_s  # a command is due one period after its tick
-    assert command.positions[0] == pytest.approx(0.4 * (1.0 - np.cos(due_s)), abs=1e-3)
-    assert command.velocities[0] == pytest.approx(0.4 * np.sin(due_s), abs=2e-2)
+    assert command.state.positions[0] == pytest.approx(0.4 * (1.0 - np.cos(due_s)), abs=1e-3)
+    assert command.state.velocities[0] == pytest.approx(0.4 * np.sin(due_s), abs=2e-2)
     bench.assert_within_limits()
 
 
@@ -149,12 +85,12 @@ def stop(bench, make_stale):
     bench.chunk(np.arange(60) * 0.05)
     bench.tick(20)
     assert bench.mode is RunMode.ENGAGED
-    assert bench.commands[-1].velocities[0] == pytest.approx(1.0, rel=0.01)
+    assert bench.commands[-1].state.velocities[0] == pytest.approx(1.0, rel=0.01)
     make_stale(bench)
     held = next(tick for tick in range(100) if bench.tick() and bench.mode is RunMode.HOLDING)
-    stopped = next(tick for tick in range(100) if np.all(bench.tick().velocities == 0.0))
-    rest = bench.commands[-1].positions
-    np.testing.assert_array_equal(bench.tick(20).positions, rest)
+    stopped = next(tick for tick in range(100) if np.all(bench.tick().state.velocities == 0.0))
+    rest = bench.commands[-1].state.positions
+    np.testing.assert_array_equal(bench.tick(20).state.positions, rest)
     bench.assert_within_limits()
     return held, stopped
 
@@ -227,7 +163,7 @@ def test_nothing_from_before_an_epoch_is_executed(bench, event):
     assert after.mode is RunMode.HOLDING
     assert "epoch" in bench.loop.on_chunk(old, bench.now_ns).text
     bench.tick(10)
-    assert np.all(bench.commands[-1].velocities == 0.0)
+    assert np.all(bench.commands[-1].state.velocities == 0.0)
     bench.assert_within_limits()
     bundle_id = "other" if event == "bundle" else "b"
     assert bench.chunk(np.repeat(bench.measured[None], 30, axis=0), bundle_id=bundle_id) is None
@@ -261,7 +197,7 @@ def test_a_reset_simulation_is_held_where_it_stands_now(bench):
     bench.tick(15)
     bench.loop.new_episode(bench.now_ns)
     bench.measured = np.array([-0.5, 0.4, 1.0])
-    np.testing.assert_allclose(bench.tick().positions, [-0.5, 0.4, 1.0])
+    np.testing.assert_allclose(bench.tick().state.positions, [-0.5, 0.4, 1.0])
 
 
 def test_disengage_brakes_then_sends_nothing(bench):
@@ -274,7 +210,7 @@ def test_disengage_brakes_then_sends_nothing(bench):
     count = len(bench.commands)
     assert bench.tick(30) is None
     assert 3 <= len(bench.commands) - count <= 10
-    assert np.all(bench.commands[-1].velocities == 0.0)
+    assert np.all(bench.commands[-1].state.velocities == 0.0)
     assert bench.mode is RunMode.SHADOW
     assert bench.loop.wait_until_standing(0.0)
     bench.assert_within_limits()
@@ -335,10 +271,10 @@ def test_ages_and_reaction_are_measured(bench):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1))
-def test_no_sequence_of_events_makes_a_jerky_command(profile, make_chunk, make_joints, seed):
+def test_no_sequence_of_events_makes_a_jerky_command(make_bench, seed):
     """Random chunks, resets, silences and requests in any order: commands stay within the limits."""
     rng = np.random.default_rng(seed)
-    bench = Bench(profile, make_chunk, make_joints)
+    bench = make_bench()
     bench.engage()
     for _ in range(300):
         event = rng.integers(30)
