@@ -143,6 +143,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     temporary.replace(folder / MANIFEST_FILE)
 
 
+def bundle_id(folder: Path, manifest: Manifest) -> str:
+    """Return the identity that messages carry: name and the hash of the manifest, which hashes every file."""
+    return f"{manifest.name}@{file_sha256(folder / MANIFEST_FILE)[:12]}"
+
+
 def check_presence(folder: Path, manifest: Manifest) -> None:
     """Check, without reading any, that every file is there and that every needed one has a hash.
 
