@@ -304,7 +304,10 @@ def test_a_swap_with_the_command_node_in_one_process(context, spinner, world, bu
     given = {"bundle": str(bundle), "control": "in_process", "rate_hz": 10.0}
     mine = [*overrides, *(Parameter(name, value=item) for name, item in given.items())]
     system1 = System1Node(context=context, parameter_overrides=mine)
-    nodes = [system1, *(kind(context=context, parameter_overrides=overrides) for kind in system1.companions())]
+    nodes = [
+        system1,
+        *(kind(context=context, parameter_overrides=overrides) for kind in system1.companions()),
+    ]
     assert [type(node) for node in nodes] == [System1Node, CommandNode]
     for node in nodes:
         assert node.bring_up()

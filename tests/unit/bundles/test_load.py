@@ -101,7 +101,9 @@ def test_overwriting_a_bundle_leaves_the_loaded_model_as_it_is(copy, part):
             file.write(b"\x11" * (size - size // 8))
     after = stages(getattr(loaded, part), stored)
     assert all(torch.equal(value, after[name]) for name, value in before.items())
-    assert all(torch.equal(value, torch.as_tensor(loaded.instructions[text])) for text, value in texts.items())
+    assert all(
+        torch.equal(value, torch.as_tensor(loaded.instructions[text])) for text, value in texts.items()
+    )
 
 
 def test_building_without_memory_leaves_other_threads_alone():
