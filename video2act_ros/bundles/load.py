@@ -15,7 +15,6 @@ from torch import Tensor
 
 from video2act_ros.bundles import self_test
 from video2act_ros.bundles.manifest import (
-    INSTRUCTIONS_FILE,
     Manifest,
     System1Section,
     System2Section,
@@ -169,11 +168,11 @@ def _finite_weights(folder: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
 
 
 def _instructions(folder: Path, manifest: Manifest, system: str) -> dict[str, Tensor]:
-    tensors = _read(folder / INSTRUCTIONS_FILE)
+    tensors = _read(folder / manifest.instructions_file)
     missing = [text for i, text in enumerate(manifest.instructions) if f"{system}.{i}" not in tensors]
     if missing or not manifest.instructions:
         raise BundleError(
-            f"bundle {folder}: {INSTRUCTIONS_FILE} lacks the {system} embedding of: "
+            f"bundle {folder}: {manifest.instructions_file} lacks the {system} embedding of: "
             f"{'; '.join(missing) or 'any instruction'}"
         )
     # Tensors as read are windows onto the file: copied, they outlive its being overwritten.
