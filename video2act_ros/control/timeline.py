@@ -7,27 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S, Refusal, wrong_content, wrong_time
 from video2act_ros.control.chunk_curve import ChunkCurve
 from video2act_ros.control.jet import ONE, ZERO, Jet, fade, smooth_step
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.core.motion import MotionState
 from video2act_ros.core.types import NS_PER_S, ActionChunk, seconds_to_ns
 
+__all__ = ["FUTURE_TOLERANCE_S", "KEEP", "SPLICES", "Refusal", "Seam", "Timeline"]
+
 Vector = NDArray[np.float64]
 
 SPLICES = ("replace", "blend", "ensemble", "rtc")
 KEEP = 4  # chunks averaged at most; at four a second the fifth is a second old
 RTC_FADE = 0.5  # share of blend_s: a chunk that continues the plan has little left to fade over
-FUTURE_TOLERANCE_S = 0.05  # clocks of two machines synchronised by NTP agree better than this
-RANGE_TOLERANCE = 0.2  # policy units beyond a position limit; a policy errs by less, the limiter clips that
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a chunk was not taken, in words; `routine` where that happens whenever an epoch begins."""
-
-    text: str
-    routine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +53,24 @@ class _Placed:
 
     def fade_out(self, time_ns: int) -> Jet:
         return ONE - fade(time_ns, self.curve.chunk.end_ns - self.fade_out_ns, self.fade_out_ns)
+
+
+def _blend(weighted: list[tuple[_Placed, Jet]], scale: Jet, time_ns: int) -> NDArray[np.float64]:
+    """Return the sum of curves (3, J) times weights times `scale`, by the product rule, in one product."""
+    positions: list[float] = []
+    velocities: list[float] = []
+    accelerations: list[float] = []
+    tables: list[NDArray[np.float64]] = []
+    for placed, weight in weighted:
+        (p, v, a), coefficients = placed.curve.parts(time_ns)
+        w = weight * scale
+        w0, w1, w2, twice = w.value, w.first, w.second, 2.0 * w.first
+        positions += [w0 * x for x in p]
+        velocities += [w1 * x + w0 * y for x, y in zip(p, v, strict=True)]
+        accelerations += [w2 * x + twice * y + w0 * z for x, y, z in zip(p, v, a, strict=True)]
+        tables.append(coefficients)
+    basis = np.array((positions, velocities, accelerations))  # (3, 4 n)
+    return np.asarray(basis @ np.concatenate(tables))
 
 
 class Timeline:
@@ -172,25 +183,20 @@ class Timeline:
         total = ZERO
         for _, weight in weighted:
             total = total + weight
-        share, blend = total.reciprocal(), np.zeros((3, len(self._joint_names)))
-        for placed, weight in weighted:
-            w = weight * share
-            product = ((w.value, 0.0, 0.0), (w.first, w.value, 0.0), (w.second, 2.0 * w.first, w.value))
-            blend += np.array(product) @ placed.curve.at(time_ns)
-        return MotionState(*blend)
+        return MotionState(*_blend(weighted, total.reciprocal(), time_ns))
 
     def _weights(self, time_ns: int) -> list[tuple[_Placed, Jet]]:
         """Return every chunk that counts at `time_ns` with its weight, newest first; at least one.
 
-        An older chunk's end takes effect only as far as a newer one has come in: until then its last
-        action stands in, so that a late hand-over is no step either.
+        In `ensemble`, an older chunk's end takes effect only as far as a newer one has come in: until then
+        its last action stands in, so that a late hand-over is no step either.
         """
         weighted: list[tuple[_Placed, Jet]] = []
         left, rank, replaced = ONE, ZERO, ZERO
         for placed in self._placed:
             fade_in = placed.fade_in(time_ns)
             activity = fade_in
-            if replaced is not ZERO:
+            if replaced is not ZERO and self._splice == "ensemble":
                 activity = fade_in * (ONE - replaced * (ONE - placed.fade_out(time_ns)))
             weight = activity * left
             if rank.value > KEEP - 1:
@@ -207,7 +213,7 @@ class Timeline:
         kept: list[_Placed] = []
         rank, replaced = 0.0, False
         for placed in self._placed:
-            gone = replaced and (self._decay.value == 1.0 or placed.curve.chunk.end_ns < now_ns)
+            gone = replaced and (self._splice != "ensemble" or placed.curve.chunk.end_ns < now_ns)
             if not gone and rank < KEEP:
                 kept.append(placed)
             fade_in = placed.fade_in(now_ns).value
@@ -232,42 +238,8 @@ class Timeline:
             return Refusal(text, routine=True)
         if chunk.stamp_ns < self._epoch_stamp_ns:
             return Refusal(f"chunk was observed before the current epoch {self._epoch} began", routine=True)
-        text = self._wrong_content(chunk) or self._wrong_time(chunk, now_ns)
-        return None if text is None else Refusal(text)
-
-    def _wrong_content(self, chunk: ActionChunk) -> str | None:
-        if chunk.joint_names != self._joint_names:
-            return (
-                f"chunk drives {len(chunk.joint_names)} joints ({', '.join(chunk.joint_names)}); "
-                f"the robot profile has {len(self._joint_names)} ({', '.join(self._joint_names)}): "
-                "use a bundle made for this robot"
-            )
-        if len(chunk.positions) == 0 or not np.all(np.isfinite(chunk.positions)):
-            return "chunk is empty or contains NaN or infinite positions; check System 1's bundle and inputs"
-        if self._limits is None:
-            return None
-        low, high = self._limits
-        beyond = np.maximum(chunk.positions - high, low - chunk.positions).max(axis=0)  # (J,)
-        worst = int(np.argmax(beyond))
-        if beyond[worst] <= RANGE_TOLERANCE:
-            return None
-        return (
-            f"chunk moves {self._joint_names[worst]} {beyond[worst]:.2f} beyond its position limits "
-            f"({low[worst]:.2f} to {high[worst]:.2f}); check System 1's bundle and the robot profile"
-        )
-
-    def _wrong_time(self, chunk: ActionChunk, now_ns: int) -> str | None:
-        newest = self.newest
-        if newest is not None and chunk.stamp_ns <= newest.stamp_ns:
-            return "chunk was observed no later than one that was accepted already"
-        if chunk.end_ns < now_ns:
-            return (
-                f"all {len(chunk.positions)} actions of the chunk are past by "
-                f"{(now_ns - chunk.end_ns) / NS_PER_S:.2f} s; System 1 is too slow for this horizon"
-            )
-        if chunk.stamp_ns > now_ns + seconds_to_ns(FUTURE_TOLERANCE_S):
-            return (
-                f"chunk is stamped {(chunk.stamp_ns - now_ns) / NS_PER_S:.2f} s in the future; "
-                "synchronise the clocks, or set use_sim_time on every node"
-            )
-        return None
+        problem = wrong_content(chunk, self._joint_names, self._limits)
+        if problem is None and self.newest is not None and chunk.stamp_ns <= self.newest.stamp_ns:
+            problem = "chunk was observed no later than one that was accepted already"
+        problem = problem or wrong_time(chunk, now_ns)
+        return None if problem is None else Refusal(problem)

@@ -89,9 +89,10 @@ def test_no_splice_is_a_step_in_what_is_sent(make_chunk, seed, splice, interval_
     """Position, velocity and acceleration go on across splices, knots, fades and chunk ends."""
     rng = np.random.default_rng(seed)
     line = Timeline(NAMES, splice, decay=0.7, blend_s=0.16)
-    now_ns, corners = 0, []
+    now_ns, corners = NS_PER_S, []
     while now_ns < 2 * NS_PER_S:
-        chunk = make_chunk(now_ns / NS_PER_S - rng.uniform(-0.04, 0.1), wander(rng, horizon))
+        ahead_s = rng.uniform(-0.1, 0.04 if corners else 0.0)  # of a fast clock on another machine
+        chunk = make_chunk(now_ns / NS_PER_S + ahead_s, wander(rng, horizon))
         sent_ns = now_ns + int(rng.integers(0, 20 * MS))
         before = line.sample(sent_ns)
         if line.add(chunk, now_ns, sent_ns) is None and before is not None:
@@ -100,7 +101,8 @@ def test_no_splice_is_a_step_in_what_is_sent(make_chunk, seed, splice, interval_
         corners += [sent_ns + length * MS for length in (80, 160)] + [chunk.end_ns - 160 * MS]
         now_ns += round(interval_ms * MS * rng.uniform(0.5, 1.5))
         until_ns = min(now_ns, line.newest.end_ns - 1000)
-        for time_ns in [time_ns for time_ns in corners if sent_ns < time_ns < until_ns]:
+        corners = [time_ns for time_ns in corners if time_ns > sent_ns]
+        for time_ns in [time_ns for time_ns in corners if time_ns < until_ns][::3]:
             assert_no_step(line, time_ns)
         if sent_ns + 1000 < until_ns:
             assert_derivatives(line, int(rng.integers(sent_ns + 1000, until_ns)))
