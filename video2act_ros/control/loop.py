@@ -19,6 +19,7 @@ from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import NS_PER_S, ActionChunk, JointSample, RunMode, seconds_to_ns
 
 Vector = NDArray[np.float64]
+REST_STEP_S = 60.0  # longer than any braking: only its end is sent
 REMEASURE_RAD = 0.3  # after a reset the arm may stand elsewhere; more than any tracking error
 
 
@@ -27,7 +28,7 @@ class ControlSettings:
     """How the loop runs: tick period, splicing, and how far away the first command may be."""
 
     period_s: float
-    splice: str = "ensemble"
+    splice: str = "average"
     average_decay: float = 0.8
     blend_s: float = 0.08
     reach_rad: float = 0.5
@@ -78,7 +79,6 @@ class ControlLoop:
         self._instruction = ""
         self._now_ns: int | None = None
         self._reset_ns: int | None = None  # a new episode began; the pose may have changed
-        self._sent_ns: int | None = None  # due time of the newest command
         self._used_stamp_ns: int | None = None  # newest chunk that a command depends on
         self._would_be: Command | None = None
         self.metrics = LoopMetrics()
@@ -108,7 +108,7 @@ class ControlLoop:
     def on_chunk(self, chunk: ActionChunk, now_ns: int) -> Refusal | None:
         """Splice a chunk in; return None, or the reason why it is refused."""
         with self._lock:
-            refusal = self._timeline.add(chunk, now_ns, self._sent_ns)
+            refusal = self._timeline.add(chunk, now_ns)
             if refusal is None:
                 refusal = self._follow_bundle("system1", chunk.bundle_id, now_ns)
             if refusal is not None:
@@ -202,8 +202,7 @@ class ControlLoop:
             self._would_be = None
             if self._state.mode is RunMode.IDLE:
                 return None
-            self._sent_ns = now_ns + self._period_ns
-            target = self._timeline.sample(self._sent_ns)
+            target = self._timeline.sample(now_ns + self._period_ns)
             problems = self._problems(now_ns)
             if target is None and not problems:
                 problems = ("the newest chunk is used up; check System 1's rate",)
@@ -214,18 +213,35 @@ class ControlLoop:
                 return None
             return self._drive(now_ns, target)
 
-    def _drive(self, now_ns: int, target: MotionState | None) -> Command:
+    def _drive(self, now_ns: int, target: Vector | None) -> Command:
         """Step the limiter towards the target, or to a hold unless engaged."""
         engaged = self._state.mode is RunMode.ENGAGED
         if engaged:
             self._measure(now_ns)
         else:
             self._remeasure()
-        positions = self._limiter.step(target.positions if engaged and target is not None else None)
-        return Command(now_ns, positions, self._limiter.velocities, *self._limiter.rest())
+        wanted = self._motion(now_ns, target) if engaged and target is not None else None
+        state = self._limiter.step(wanted)
+        way = self._limiter.braking(REST_STEP_S)
+        rest_after_s, rest = way[-1] if way else (0.0, state)
+        return Command(now_ns, state.positions, state.velocities, rest.positions, rest_after_s)
 
-    def _shadow(self, now_ns: int, target: MotionState) -> Command:
-        return Command(now_ns, target.positions, target.velocities, target.positions, 0.0)
+    def _motion(self, now_ns: int, target: Vector) -> MotionState:
+        """Return the target due one period after `now_ns` with its rates, from the samples about it."""
+        period_s = self._settings.period_s
+        before = self._timeline.sample(now_ns)
+        after = self._timeline.sample(now_ns + 2 * self._period_ns)
+        before = target if before is None else before
+        after = 2.0 * target - before if after is None else after
+        velocities = (after - before) / (2.0 * period_s)
+        return MotionState(target, velocities, (after - 2.0 * target + before) / period_s**2)
+
+    def _shadow(self, now_ns: int, target: Vector) -> Command:
+        previous = self._timeline.sample(now_ns)
+        velocities = (
+            np.zeros_like(target) if previous is None else (target - previous) / self._settings.period_s
+        )
+        return Command(now_ns, target, velocities, target, 0.0)
 
     def _problems(self, now_ns: int) -> tuple[str, ...]:
         return self._watchdog.check(InputAges.at(now_ns, self._timeline.newest, self._joints))
@@ -235,7 +251,7 @@ class ControlLoop:
         target = self._timeline.sample(now_ns)
         if target is None or self._joints is None:
             return ()
-        distance = np.where(self._arm, np.abs(target.positions - self._joints.positions), 0.0)
+        distance = np.where(self._arm, np.abs(target - self._joints.positions), 0.0)
         far = [
             f"{name} by {gap:.2f}"
             for name, gap in zip(self._profile.joint_names, distance, strict=True)

@@ -85,7 +85,3 @@ class OpenLoop:
             self.observed_ns = self._chunk.stamp_ns
             self._next += 1
         return self._command
-
-
-def _positions(x):
-    return None if x is None else x.positions
