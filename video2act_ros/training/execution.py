@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video2act_ros.control.limiter import JointLimits, Limiter
+from video2act_ros.control.plan import PlanHistory
 from video2act_ros.control.timeline import Timeline
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import ActionChunk
+from video2act_ros.system1.realtime_chunking import Prefix, make_prefix
 
 Vector = NDArray[np.float64]
 
@@ -25,6 +27,9 @@ class Execution(Protocol):
     @property
     def wants_chunk(self) -> bool:
         """Whether an inference that blocks may begin now."""
+
+    def prefix(self, chunk: ActionChunk, now_ns: int, delay_s: float) -> Prefix | None:
+        """Return what the leading actions of the coming chunk, like `chunk`, shall be; None: it begins freely."""
 
     def add(self, chunk: ActionChunk, now_ns: int) -> None:
         """Take a chunk when its inference ends."""
@@ -42,6 +47,7 @@ class Streaming:
         self, profile: RobotProfile, joints: Vector, period_s: float, splice: str, decay: float
     ) -> None:
         self.timeline = Timeline(profile.joint_names, splice, decay)
+        self._sent = PlanHistory() if splice == "rtc" else None
         self._limiter = Limiter(JointLimits.of(profile), period_s)
         self._limiter.reset(joints)
 
@@ -51,13 +57,24 @@ class Streaming:
         newest = self.timeline.newest
         return None if newest is None else newest.stamp_ns
 
+    def prefix(self, chunk: ActionChunk, now_ns: int, delay_s: float) -> Prefix | None:
+        """Continue what was sent, in splice mode rtc."""
+        if self._sent is None:
+            return None
+        plan = self._sent.plan(now_ns, self.timeline, chunk.step_s)
+        prefix = make_prefix(plan, chunk, now_ns, delay_s)
+        return prefix if isinstance(prefix, Prefix) else None
+
     def add(self, chunk: ActionChunk, now_ns: int) -> None:
         """Splice the chunk in."""
         self.timeline.add(chunk, now_ns)
 
     def command(self, now_ns: int) -> Vector:
         """Follow the timeline within the limits."""
-        return self._limiter.step(_positions(self.timeline.sample(now_ns)))
+        positions = self._limiter.step(self.timeline.sample(now_ns)).positions
+        if self._sent is not None:
+            self._sent.record(now_ns, positions)
+        return positions
 
 
 class OpenLoop:
@@ -73,6 +90,10 @@ class OpenLoop:
     def wants_chunk(self) -> bool:
         """True once every action was sent."""
         return self._chunk is None or self._next >= len(self._chunk.positions)
+
+    def prefix(self, chunk: ActionChunk, now_ns: int, delay_s: float) -> Prefix | None:
+        """Return None: every chunk begins freely."""
+        return None
 
     def add(self, chunk: ActionChunk, now_ns: int) -> None:
         """Begin with the chunk's first action, however old it is."""
