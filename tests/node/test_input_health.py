@@ -165,8 +165,11 @@ def test_a_dark_camera_is_told_until_a_new_episode_forgets_it(systems, world, re
     reports.wait_for("system1", "image_dark", "cam_high", 0.5)
     before_s = reports.value("system1", "image_dark", "cam_high")
     world.run_state(epoch=2, episode=2)
+
+    def begun_anew():
+        return (reports.value("system1", "image_dark", "cam_high") or 0.0) < before_s
+
     with world.changed:
-        begun_anew = lambda: (reports.value("system1", "image_dark", "cam_high") or 0.0) < before_s  # noqa: E731
         assert world.changed.wait_for(begun_anew, TIMEOUT_S)
     reports.wait_for("system1", "image_dark", "cam_high", 0.5)
 

@@ -19,7 +19,7 @@ from video2act_ros.core.types import (
 
 CONTENT_PERIOD_S = 0.09  # content of cameras that nothing else looks at: at most about ten times per second
 CHANGED_LEVELS = (
-    0.01  # mean difference [grey levels] from which content has changed; sensor noise alone gives 1
+    0.01  # mean difference [grey levels] from which content has changed; noise alone gives about 1
 )
 MOVED_RAD = 0.02  # joint travel that must show in an image; for grippers a share of their range
 CONTRAST_LEVELS = 3.0  # standard deviation of block means [grey levels] below which an image shows nothing
@@ -84,7 +84,7 @@ class CameraMonitor:
         self._newest_ns = self._looked_ns = stamp_ns
         sample = _sample(image)
         if _contrast(sample) < CONTRAST_LEVELS:
-            self._reference = self._frozen_ns = None
+            self._frozen_ns = None
             self._dark_ns = stamp_ns if self._dark_ns is None else self._dark_ns
             return
         self._dark_ns = None

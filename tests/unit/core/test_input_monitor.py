@@ -144,6 +144,8 @@ def test_a_repeated_message_is_no_evidence(camera):
         camera.again(image)
     assert camera.value(InputCheck.IMAGE_FROZEN) == 0.0
     assert camera.value(InputCheck.IMAGE_AGE, 0.4) == pytest.approx(0.4)
+    camera.frame(image)
+    assert camera.value(InputCheck.IMAGE_FROZEN) == 0.0
 
 
 def test_a_stopped_camera_is_old_and_neither_frozen_nor_dark(camera):
@@ -161,8 +163,9 @@ def test_an_image_belongs_to_the_joints_of_its_capture(camera):
     camera.frame(image)
     camera.frame(image)
     camera.monitor.add_joints(JointSample(seconds_to_ns(camera.time_s + 0.04), camera.joints + 0.5))
-    camera.monitor.add_frame(CameraFrame("cam_high", seconds_to_ns(camera.time_s + 0.03), image))
-    assert camera.value(InputCheck.IMAGE_FROZEN) == 0.0
+    for after_s in (0.03, 0.06):
+        camera.monitor.add_frame(CameraFrame("cam_high", seconds_to_ns(camera.time_s + after_s), image))
+        assert camera.value(InputCheck.IMAGE_FROZEN) == 0.0
 
 
 def test_without_joint_states_nothing_is_frozen(camera):
@@ -201,6 +204,18 @@ def test_faint_content_is_content(camera, size):
     for _ in range(10):
         camera.frame(noisy(dim, 2.0), 0.1)
         assert camera.value(InputCheck.IMAGE_DARK) == 0.0
+
+
+def test_a_blackout_does_not_hide_a_frozen_camera(camera):
+    """The same image before and after is evidence, once there is content again."""
+    image = view()
+    camera.frame(image)
+    for _ in range(5):
+        camera.frame(blank(0), 0.1)
+        assert camera.value(InputCheck.IMAGE_FROZEN) == 0.0
+    for _ in range(6):
+        camera.frame(image)
+    assert camera.value(InputCheck.IMAGE_FROZEN) == pytest.approx(5 * PERIOD_S)
 
 
 def test_a_new_episode_forgets(camera):
