@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from video2act_ros.cli_faults import faults_command
 from video2act_ros.cli_import import encode_instruction_command, import_command
 from video2act_ros.cli_onnx import bench_onnx_command, export_command
 from video2act_ros.cli_verify import verify_reference_command
@@ -283,6 +284,7 @@ app.command("encode-instruction")(encode_instruction_command)
 app.command("export")(export_command)
 app.command("bench-onnx")(bench_onnx_command)
 app.command("verify-reference")(verify_reference_command)
+app.command("faults")(faults_command)
 
 
 @app.command("bench-swaps")
