@@ -14,10 +14,12 @@ from video2act_ros.control.status import LoopMetrics, LoopStatus
 from video2act_ros.control.timeline import FUTURE_TOLERANCE_S, Refusal, Timeline
 from video2act_ros.control.watchdog import InputAges, Watchdog
 from video2act_ros.core.errors import InputError
+from video2act_ros.core.motion import MotionState
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import NS_PER_S, ActionChunk, JointSample, RunMode, seconds_to_ns
 
 Vector = NDArray[np.float64]
+REST_STEP_S = 60.0  # longer than any braking: only its end is sent
 REMEASURE_RAD = 0.3  # after a reset the arm may stand elsewhere; more than any tracking error
 
 
@@ -218,8 +220,21 @@ class ControlLoop:
             self._measure(now_ns)
         else:
             self._remeasure()
-        positions = self._limiter.step(target if engaged else None)
-        return Command(now_ns, positions, self._limiter.velocities, *self._limiter.rest())
+        wanted = self._motion(now_ns, target) if engaged and target is not None else None
+        state = self._limiter.step(wanted)
+        way = self._limiter.braking(REST_STEP_S)
+        rest_after_s, rest = way[-1] if way else (0.0, state)
+        return Command(now_ns, state.positions, state.velocities, rest.positions, rest_after_s)
+
+    def _motion(self, now_ns: int, target: Vector) -> MotionState:
+        """Return the target due one period after `now_ns` with its rates, from the samples about it."""
+        period_s = self._settings.period_s
+        before = self._timeline.sample(now_ns)
+        after = self._timeline.sample(now_ns + 2 * self._period_ns)
+        before = target if before is None else before
+        after = 2.0 * target - before if after is None else after
+        velocities = (after - before) / (2.0 * period_s)
+        return MotionState(target, velocities, (after - 2.0 * target + before) / period_s**2)
 
     def _shadow(self, now_ns: int, target: Vector) -> Command:
         previous = self._timeline.sample(now_ns)

@@ -41,7 +41,7 @@ def profile():
         "position_max": 2.0,
         "velocity_max": 2.0,
         "acceleration_max": 8.0,
-        "jerk_max": 100.0,
+        "jerk_max": 2000.0,
         "start": 0.0,
     }
     gripper = joint | {

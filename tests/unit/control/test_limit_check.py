@@ -5,10 +5,11 @@ import pytest
 
 from video2act_ros.control.limit_check import LimitCheck
 from video2act_ros.control.limiter import JointLimits, Limiter
+from video2act_ros.core.motion import MotionState
 
 PERIOD_S = 0.02
 PERIOD_NS = 20_000_000
-LIMITS = JointLimits(*(np.full(2, value) for value in (-1.0, 1.0, 2.0, 8.0)))
+LIMITS = JointLimits(*(np.full(2, value) for value in (-1.0, 1.0, 2.0, 8.0, 300.0)))
 
 
 @pytest.fixture
@@ -28,10 +29,12 @@ def test_the_limiters_output_is_inside(check):
     limiter.reset(np.zeros(2))
     random = np.random.default_rng(0)
     for tick in range(500):
-        positions = limiter.step(random.uniform(-2.0, 2.0, 2) if tick % 20 == 0 else None)
-        check.add(tick * PERIOD_NS + int(random.integers(0, 5_000_000)), positions)
+        target = MotionState.at_rest(random.uniform(-2.0, 2.0, 2)) if tick % 20 < 9 else None
+        state = limiter.step(target)
+        check.add(tick * PERIOD_NS + int(random.integers(0, 5_000_000)), state.positions)
     assert (check.commands, check.outside, check.gaps) == (500, 0, 0)
     assert 0.5 < check.largest_acceleration <= 1.0 + 1e-6
+    assert 0.5 < check.largest_jerk <= 1.0 + 1e-6
 
 
 @pytest.mark.parametrize(
@@ -40,10 +43,11 @@ def test_the_limiters_output_is_inside(check):
         [1.1, 1.1],  # out of range
         [0.0, 0.05],  # 2.5 per second
         [0.0, 0.0, 0.01],  # 0.5 per second within one period: 25 per s²
+        [0.0, 0.0, 0.003, 0.003],  # from 7.5 to -7.5 per s² within one period: 750 per s³
     ],
 )
 def test_each_kind_of_violation_counts(check, positions):
-    """Position, velocity and acceleration are judged one by one."""
+    """Position, velocity, acceleration and jerk are judged one by one."""
     feed(check, positions)
     assert check.outside > 0
 

@@ -1,0 +1,43 @@
+"""What every joint may do: position, velocity, acceleration and jerk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.core.robot_profile import RobotProfile
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class JointLimits:
+    """Limits of every joint, each (J,) float64 in policy units, per s, s² and s³ for the rates."""
+
+    position_min: Vector
+    position_max: Vector
+    velocity_max: Vector
+    acceleration_max: Vector
+    jerk_max: Vector
+
+    def __post_init__(self) -> None:
+        if not np.all(self.position_min < self.position_max):
+            raise ConfigurationError("every joint's position_min must be below its position_max")
+        rates = (self.velocity_max, self.acceleration_max, self.jerk_max)
+        if not all(np.all((rate > 0) & np.isfinite(rate)) for rate in rates):
+            raise ConfigurationError(
+                "every joint's velocity_max, acceleration_max and jerk_max must be positive and finite"
+            )
+
+    @classmethod
+    def of(cls, profile: RobotProfile) -> JointLimits:
+        """Take the limits of a robot profile."""
+        return cls(*(profile.limits(name) for name in cls.__slots__))
+
+    def tightened(self, share: float) -> JointLimits:
+        """Return the same position range with rates smaller by `share`."""
+        rates = (self.velocity_max, self.acceleration_max, self.jerk_max)
+        return JointLimits(self.position_min, self.position_max, *(rate * (1.0 - share) for rate in rates))
