@@ -19,6 +19,7 @@ from video2act_ros.core.types import (
     NS_PER_S,
     ActionChunk,
     CameraFrame,
+    JointSample,
     LatentPair,
     LatentStream,
     Observation,
@@ -31,6 +32,7 @@ from video2act_ros.ros.convert_policy import (
     message_from_chunk,
 )
 from video2act_ros.ros.diagnostics import Level
+from video2act_ros.ros.input_watch import watch_cameras
 from video2act_ros.ros.inputs import (
     check_same_cameras,
     choose_cameras,
@@ -95,13 +97,19 @@ class System1Node(ModelNode["LoadedPolicy"]):
         )
         self._done: tuple[int, int] | None = None  # epoch and observation stamp of the newest chunk
         self._sequence = 0
+        self._watch = watch_cameras(self, self.SYSTEM, self.profile, self._cameras)
         super().start()
         self.model_changed()
         for stream in LatentStream:
             self.subscribe(Latents, f"latents/{stream.value}", self._on_latents, qos.LATENTS)
         for camera in self._cameras:
             subscribe_camera(self, camera, self._on_frame)
-        subscribe_joints(self, self.profile, self._inputs.add_joints)
+        subscribe_joints(self, self.profile, self._on_joints)
+
+    def context_changed(self, previous: RunContext) -> None:
+        """Watch the inputs anew in a new episode."""
+        if self.run_context.episode != previous.episode:
+            self._watch.forget()
 
     def model_changed(self) -> None:
         """Tell the instructions that the new policy knows."""
@@ -133,6 +141,11 @@ class System1Node(ModelNode["LoadedPolicy"]):
     def _on_frame(self, frame: CameraFrame) -> None:
         self._inputs.add_frame(frame)
         self.worker.wake()
+        self._watch.add_frame(frame)
+
+    def _on_joints(self, sample: JointSample) -> None:
+        self._inputs.add_joints(sample)
+        self._watch.add_joints(sample)
 
     # -- the worker ---------------------------------------------------------------------------------
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from video2act_msgs.msg import Latents
 from video2act_ros.core.config import System2Config
 from video2act_ros.core.errors import BundleError
+from video2act_ros.core.input_report import InputCheck, InputValue
 from video2act_ros.core.run_context import RunContext
 from video2act_ros.core.types import NS_PER_S, CameraFrame, LatentStream, LatentTokens
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert_policy import message_from_latents
 from video2act_ros.ros.diagnostics import Level
+from video2act_ros.ros.input_watch import publish_input_health
 from video2act_ros.ros.inputs import check_same_cameras, choose_cameras, now_ns, subscribe_camera
 from video2act_ros.ros.model_node import ModelNode
 from video2act_ros.ros.process import run_node
@@ -81,6 +83,7 @@ class System2Node(ModelNode["LoadedEncoder"]):
         self._sequence = 0
         super().start()
         subscribe_camera(self, self._camera, self._on_frame)
+        publish_input_health(self, self.SYSTEM, self._check_inputs)
 
     def context_changed(self, previous: RunContext) -> None:
         """Forget the frames of an earlier episode."""
@@ -99,6 +102,14 @@ class System2Node(ModelNode["LoadedEncoder"]):
         self._newest_ns = frame.stamp_ns
         self.health.count("frames")
         self.worker.wake()
+
+    def _check_inputs(self, time_ns: int) -> tuple[InputValue, ...]:
+        newest_ns, camera = self._history.newest_ns, self._camera.name
+        age_s = None if newest_ns is None else (time_ns - newest_ns) / NS_PER_S
+        return (
+            InputValue(InputCheck.IMAGE_AGE, camera, age_s),
+            InputValue(InputCheck.FRAME_GAP, camera, self._history.largest_gap_s),
+        )
 
     def step(self) -> bool:
         """Compute and publish the latents of the newest window."""

@@ -11,7 +11,12 @@ from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.core.robot_profile import Camera, RobotProfile
 from video2act_ros.core.types import CameraFrame, JointSample
 from video2act_ros.ros import qos
-from video2act_ros.ros.convert import JointStateMerger, frame_from_compressed, frame_from_image
+from video2act_ros.ros.convert import (
+    JointStateMerger,
+    frame_from_compressed,
+    frame_from_image,
+    stamp_to_ns,
+)
 from video2act_ros.ros.lifecycle import ManagedNode
 
 
@@ -45,19 +50,24 @@ def check_same_cameras(bundle: str, names: Iterable[str], running: Iterable[str]
         )
 
 
-def subscribe_camera(node: ManagedNode, camera: Camera, on_frame: Callable[[CameraFrame], None]) -> None:
-    """Give every image of one camera to `on_frame` as RGB."""
-    if camera.transport == "compressed":
-        node.subscribe(
-            CompressedImage,
-            camera.topic,
-            lambda message: on_frame(frame_from_compressed(message, camera.name)),
-            qos.CAMERA,
-        )
-    else:
-        node.subscribe(
-            Image, camera.topic, lambda message: on_frame(frame_from_image(message, camera.name)), qos.CAMERA
-        )
+def subscribe_camera(
+    node: ManagedNode,
+    camera: Camera,
+    on_frame: Callable[[CameraFrame], None],
+    wanted: Callable[[int], bool] | None = None,
+) -> None:
+    """Give one camera's images to `on_frame` as RGB: all, or those whose capture time [ns] is `wanted`.
+
+    Images that are not wanted are never decoded.
+    """
+    compressed = camera.transport == "compressed"
+
+    def handle(message: Image | CompressedImage) -> None:
+        if wanted is None or wanted(stamp_to_ns(message.header.stamp)):
+            convert = frame_from_compressed if compressed else frame_from_image
+            on_frame(convert(message, camera.name))
+
+    node.subscribe(CompressedImage if compressed else Image, camera.topic, handle, qos.CAMERA)
 
 
 def subscribe_joints(

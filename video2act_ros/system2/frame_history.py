@@ -101,6 +101,27 @@ class FrameHistory(Generic[T]):
             self._stamps_ns.clear()
             self._images.clear()
 
+    @property
+    def newest_ns(self) -> int | None:
+        """Capture time of the newest frame; None while there is none."""
+        with self._lock:
+            return self._stamps_ns[-1] if self._stamps_ns else None
+
+    @property
+    def largest_gap_s(self) -> float | None:
+        """The longest gap in the present window, as the window tells it; None while there is no frame."""
+        with self._lock:
+            stamps_ns = list(self._stamps_ns)
+        return max(self._gaps_ns(stamps_ns), default=0) / NS_PER_S if stamps_ns else None
+
+    def _gaps_ns(self, stamps_ns: list[int]) -> list[int]:
+        """Return every spacing in the window that ends at the last stamp which is too long."""
+        return [
+            later - earlier
+            for earlier, later in pairwise(stamps_ns)
+            if later > stamps_ns[-1] - self.span_ns and later - earlier > self._max_gap_ns
+        ]
+
     def window(self) -> FrameWindow[T] | None:
         """Return the window that ends at the newest frame, or None while there is none.
 
@@ -114,11 +135,7 @@ class FrameHistory(Generic[T]):
         start_ns = stamps_ns[-1] - self.span_ns
         grid_ns = [start_ns + step * self._period_ns for step in range(self._length)]
         chosen = [_nearest(stamps_ns, time_ns) for time_ns in grid_ns]
-        gaps_ns = [
-            later - earlier
-            for earlier, later in pairwise(stamps_ns)
-            if later > start_ns and later - earlier > self._max_gap_ns
-        ]
+        gaps_ns = self._gaps_ns(stamps_ns)
         return FrameWindow(
             images=tuple(images[index] for index in chosen),
             stamps_ns=tuple(stamps_ns[index] for index in chosen),

@@ -28,7 +28,10 @@ def history(stamps_ms: list[int]) -> FrameHistory[ImageArray]:
 
 def test_empty_history_has_no_window() -> None:
     """Without a frame there is nothing to repeat."""
-    assert history([]).window() is None
+    frames = history([])
+    assert frames.window() is None
+    assert frames.newest_ns is None
+    assert frames.largest_gap_s is None
 
 
 @given(STAMPS)
@@ -96,11 +99,13 @@ def test_a_hole_in_the_window_is_reported(hole_ms: int, frames_after: int) -> No
     """A spacing above 1.5 periods counts as a gap with its length while the window reaches it."""
     before = [-step * PERIOD_MS for step in range(10)]
     after = [hole_ms + step * PERIOD_MS for step in range(frames_after + 1)]
-    window = history([*reversed(before), *after]).window()
+    frames = history([*reversed(before), *after])
+    window = frames.window()
     assert window is not None
     inside = after[-1] - (LENGTH - 1) * PERIOD_MS < hole_ms
     assert window.gap_count == int(inside)
     assert window.largest_gap_s == pytest.approx(hole_ms / 1000 if inside else 0.0)
+    assert frames.largest_gap_s == window.largest_gap_s
 
 
 def test_known_and_outdated_stamps_are_refused() -> None:
@@ -122,6 +127,7 @@ def test_memory_is_bounded_by_the_window() -> None:
 def test_clear_starts_a_new_episode() -> None:
     """After `clear` no frame of the old episode appears, and the new first frame is repeated."""
     frames = history([0, 100, 200, 300, 400])
+    assert frames.newest_ns == 400 * MS
     frames.clear()
     assert frames.window() is None
     frames.add(frame(500))
