@@ -249,9 +249,9 @@ def evaluate_command(
     report: Annotated[Path | None, typer.Option(help="write the outcomes as JSON")] = None,
     blind: Annotated[bool, typer.Option(help="replace the video latents by zeros")] = False,
     chunk_period: Annotated[float, typer.Option(help="time between two chunks [s]")] = 0.24,
-    splice: Annotated[str, typer.Option(help="replace or average")] = "average",
+    splice: Annotated[str, typer.Option(help="replace, blend, ensemble or rtc")] = "ensemble",
     average_decay: Annotated[
-        float, typer.Option(help="weight of each older chunk in splice mode average")
+        float, typer.Option(help="weight of each older chunk in splice mode ensemble")
     ] = 0.8,
     robot: RobotOption = "aloha_sim",
 ) -> None:

@@ -14,14 +14,8 @@ from video2act_msgs.msg import Latents
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.core.types import ActionChunk, CameraFrame, LatentStream, LatentTokens
-from video2act_ros.ros.convert import (
-    JointStateMerger,
-    frame_from_compressed,
-    frame_from_image,
-    image_from_frame,
-    ns_to_stamp,
-    stamp_to_ns,
-)
+from video2act_ros.ros.convert import JointStateMerger, ns_to_stamp, stamp_to_ns
+from video2act_ros.ros.convert_images import frame_from_compressed, frame_from_image, image_from_frame
 from video2act_ros.ros.convert_policy import (
     InputAges,
     chunk_from_message,

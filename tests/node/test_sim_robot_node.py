@@ -14,7 +14,8 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from video2act_msgs.srv import ResetSimulation
 from video2act_ros.nodes.sim_robot_node import SimRobotNode
 from video2act_ros.ros import environment, qos
-from video2act_ros.ros.convert import frame_from_image, stamp_to_ns
+from video2act_ros.ros.convert import stamp_to_ns
+from video2act_ros.ros.convert_images import frame_from_image
 from video2act_ros.sim.aloha import JOINT_NAMES
 from video2act_ros.sim.graphics import gl_problem
 

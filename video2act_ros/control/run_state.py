@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
+from video2act_ros.control.problem import Problem, describe, worst
+from video2act_ros.core.robot_profile import Outcome
 from video2act_ros.core.types import RunMode
 
+EMERGENCY_STOP = "emergency stop"
+
 _DRIVING = (RunMode.ENGAGED, RunMode.HOLDING)
+_SHADOW = "not engaged; call the engage service"
+
+
+class Source(str, Enum):
+    """Who drives while the arm is driven; the names are those of the RunState message."""
+
+    POLICY = "policy"
+    EXTERNAL = "external"
+
+
+class _Leaving(Enum):
+    """What the arm does before it is let go."""
+
+    NO = 0
+    MOVING = 1  # to the start pose
+    BRAKING = 2
 
 
 class RunState:
@@ -12,7 +34,8 @@ class RunState:
 
     idle → shadow at `start`; shadow → holding at `engage`, then engaged as soon as inputs are good;
     engaged ⇄ holding as they come and go; back to shadow after `disengage`, once the arm stands.
-    `fault` is latched: only `engage` and `disengage` leave it. Not thread-safe: the control loop guards it.
+    shadow → holding → shadow for the way to the start pose. `fault` is latched: only `engage` and
+    `disengage` leave it, and an emergency stop only `disengage`. Not thread-safe: the control loop guards it.
     """
 
     def __init__(self, epoch: int = 0) -> None:
@@ -22,7 +45,11 @@ class RunState:
         self._epoch_stamp_ns = 0
         self._episode = 0
         self._episode_stamp_ns = 0
-        self._releasing = False
+        self._leaving = _Leaving.NO
+        self._afterwards = _SHADOW  # reason of the shadow that braking ends in
+        self._source = Source.POLICY
+        self._slow = False
+        self._emergency = False
         self._holds_arm = False  # what a fault found: commands were being sent
         self._version = 0
 
@@ -33,7 +60,7 @@ class RunState:
 
     @property
     def reason(self) -> str:
-        """Why the mode is not `engaged`, in words; empty while engaged."""
+        """Why the mode is not `engaged`, or why it is slow, in words; empty while engaged at full speed."""
         return self._reason
 
     @property
@@ -58,7 +85,7 @@ class RunState:
 
     @property
     def version(self) -> int:
-        """Changes with every change of mode or epoch."""
+        """Changes with every change of mode, epoch, source, slowness or emergency stop."""
         return self._version
 
     @property
@@ -67,42 +94,98 @@ class RunState:
         return self._mode in _DRIVING or (self._mode is RunMode.FAULT and self._holds_arm)
 
     @property
-    def releasing(self) -> bool:
-        """True while the arm brakes after `disengage`."""
-        return self._releasing
+    def moving(self) -> bool:
+        """True on the way to the start pose."""
+        return self._leaving is _Leaving.MOVING
 
-    def start(self) -> None:
+    @property
+    def may_drive(self) -> bool:
+        """True while the policy or an external source may move the arm."""
+        return self._mode in _DRIVING and self._leaving is _Leaving.NO
+
+    @property
+    def slow(self) -> bool:
+        """True while a problem asks for slow motion."""
+        return self._slow
+
+    @property
+    def emergency_stop(self) -> bool:
+        """True from an emergency stop until the arm was disengaged."""
+        return self._emergency
+
+    @property
+    def source(self) -> Source:
+        """Who drives."""
+        return self._source
+
+    def start(self, reason: str = _SHADOW) -> None:
         """Leave idle: compute, show, command nothing."""
-        self._set(RunMode.SHADOW, "not engaged; call the engage service")
+        self._set(RunMode.SHADOW, reason, emergency=False)
 
     def stop(self) -> None:
         """Go idle at once; call it when the arm stands or nothing is sent."""
-        self._set(RunMode.IDLE, "not active")
+        self._set(RunMode.IDLE, "not active", emergency=False)
 
-    def engage(self, problems: tuple[str, ...], now_ns: int) -> tuple[str, ...]:
-        """Take the arm unless there are `problems`; return why not (empty: taken)."""
+    def engage(self, refusals: tuple[str, ...], now_ns: int) -> tuple[str, ...]:
+        """Take the arm unless there are `refusals`; return why not (empty: taken)."""
         if self._mode is RunMode.IDLE:
             return ("the command node is not active",)
-        if self._mode in _DRIVING and not self._releasing:
+        if self._emergency:
+            return (f"{EMERGENCY_STOP}; disengage first, then engage",)
+        if self.moving:
+            return ("moving to the start pose; wait until the state is shadow again, or disengage",)
+        if self.may_drive:
             return ()
-        if problems:
-            return problems
+        if refusals:
+            return refusals
         self.raise_epoch(now_ns)
         self._set(RunMode.HOLDING, "engaged; waiting for the first chunk of this epoch")
         return ()
 
+    def begin_move(self, refusals: tuple[str, ...], now_ns: int) -> tuple[str, ...]:
+        """Take the arm for the way to the start pose unless there are `refusals`; return why not."""
+        if self._mode is not RunMode.SHADOW:
+            return (
+                f"the state is {self._mode.value}; moving to the start pose begins in shadow: disengage first",
+            )
+        if refusals:
+            return refusals
+        self.raise_epoch(now_ns)
+        self._set(RunMode.HOLDING, "moving to the start pose", leaving=_Leaving.MOVING)
+        return ()
+
+    def move_on(self, progress: float) -> None:
+        """Tell how far the way to the start pose is done, 0 to 1."""
+        self._reason = f"moving to the start pose ({progress:.0%})"
+
+    def release(self, reason: str, afterwards: str = _SHADOW) -> None:
+        """Brake for `reason`; `update` turns to shadow, with the reason `afterwards`, once the arm stands."""
+        self._afterwards = afterwards
+        self._set(RunMode.HOLDING, reason, leaving=_Leaving.BRAKING)
+
     def disengage(self) -> None:
         """Begin to brake; `update` turns to shadow once the arm stands."""
         if self.sending:
-            self._set(RunMode.HOLDING, "disengaging", releasing=True)
+            self.release("disengaging")
         elif self._mode is RunMode.FAULT:
             self.start()
 
     def fault(self, reason: str) -> None:
         """Brake and stay until engaged anew or disengaged; an arm that was not driven is not taken."""
-        if self._mode is not RunMode.IDLE:
+        if self._mode is not RunMode.IDLE and not self._emergency:
             self._holds_arm = self.sending
             self._set(RunMode.FAULT, reason)
+
+    def stop_at_once(self) -> None:
+        """Brake and stay until disengaged: the emergency stop."""
+        if self._mode is not RunMode.IDLE:
+            self._holds_arm = self.sending
+            self._set(RunMode.FAULT, EMERGENCY_STOP, emergency=True)
+
+    def take_source(self, source: Source) -> None:
+        """Take who drives."""
+        self._version += source is not self._source
+        self._source = source
 
     def raise_epoch(self, now_ns: int) -> int:
         """Invalidate everything observed so far; return the new epoch."""
@@ -117,20 +200,39 @@ class RunState:
         self._episode_stamp_ns = now_ns
         return self.raise_epoch(now_ns)
 
-    def update(self, problems: tuple[str, ...], stopped: bool) -> None:
-        """Follow the inputs: hold while there are `problems`, drive when there are none.
+    def update(self, problems: tuple[Problem, ...], stopped: bool) -> None:
+        """Follow the inputs: the gravest problem decides.
 
         Args:
-            problems: what is wrong with the inputs in this tick.
+            problems: what is wrong in this tick with all that the motion depends on.
             stopped: whether the commanded motion has come to a standstill.
         """
-        if self._releasing:
+        outcome = worst(problems)
+        if self._leaving is _Leaving.BRAKING:
             if stopped:
-                self.start()
-        elif self._mode in _DRIVING:
-            self._set(RunMode.HOLDING if problems else RunMode.ENGAGED, "; ".join(problems))
+                self.start(self._afterwards)
+        elif self._mode not in _DRIVING:
+            return
+        elif outcome is Outcome.FAULT:
+            self.fault(describe(problems))
+        elif self.moving:
+            if outcome is Outcome.HOLD:
+                why = f"the way to the start pose was given up: {describe(problems)}"
+                self.release(why, why)
+        else:
+            mode = RunMode.HOLDING if outcome is Outcome.HOLD else RunMode.ENGAGED
+            self._set(mode, describe(problems), slow=outcome is Outcome.SLOW)
 
-    def _set(self, mode: RunMode, reason: str, releasing: bool = False) -> None:
-        if mode is not self._mode:
-            self._version += 1
-        self._mode, self._reason, self._releasing = mode, reason, releasing
+    def _set(
+        self,
+        mode: RunMode,
+        reason: str,
+        leaving: _Leaving = _Leaving.NO,
+        slow: bool = False,
+        emergency: bool | None = None,
+    ) -> None:
+        emergency = self._emergency if emergency is None else emergency
+        new, old = (mode, slow, emergency), (self._mode, self._slow, self._emergency)
+        self._version += new != old
+        self._mode, self._reason, self._leaving = mode, reason, leaving
+        self._slow, self._emergency = slow, emergency

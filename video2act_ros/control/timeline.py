@@ -2,93 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S, Refusal, wrong_content, wrong_time
+from video2act_ros.control.chunk_curve import ChunkCurve
+from video2act_ros.control.jet import ONE, ZERO, Jet, fade, smooth_step
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.core.motion import MotionState
 from video2act_ros.core.types import NS_PER_S, ActionChunk, seconds_to_ns
 
-SPLICES = ("replace", "average")
+__all__ = ["FUTURE_TOLERANCE_S", "KEEP", "SPLICES", "Refusal", "Seam", "Timeline"]
+
+Vector = NDArray[np.float64]
+
+SPLICES = ("replace", "blend", "ensemble", "rtc")
 KEEP = 4  # chunks averaged at most; at four a second the fifth is a second old
-FUTURE_TOLERANCE_S = 0.05  # clocks of two machines synchronised by NTP agree better than this
-
-
-def smooth_step(fraction: float) -> float:
-    """Rise from 0 at `fraction` <= 0 to 1 at >= 1, twice continuously differentiable."""
-    u = min(max(fraction, 0.0), 1.0)
-    return u * u * u * (10.0 + u * (6.0 * u - 15.0))
+RTC_FADE = 0.5  # share of blend_s: a chunk that continues the plan has little left to fade over
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a chunk was not taken, in words; `routine` where that happens whenever an epoch begins."""
+class Seam:
+    """How far a new chunk lay from the motion it took over, at the splice; largest over the joints.
 
-    text: str
-    routine: bool = False
+    Jumps are in policy units, per s and s². `actions_skipped` of the new chunk were past already;
+    `effective_horizon_s` is how long the chunk before it was the newest.
+    """
+
+    position_jump: float
+    velocity_jump: float
+    acceleration_jump: float
+    actions_skipped: int
+    effective_horizon_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A chunk on the time axis, its slopes (H, J) at the actions [1/s], and when it began to count."""
+    """A chunk on the time axis: when it took over, and over how long it is faded in and out."""
 
-    chunk: ActionChunk
-    slopes: NDArray[np.float64]
+    curve: ChunkCurve
+    splice_ns: int
     fade_start_ns: int
-    blend_ns: int
+    fade_in_ns: int
+    fade_out_ns: int
 
-    def fade_in(self, time_ns: int) -> float:
-        return smooth_step((time_ns - self.fade_start_ns) / self.blend_ns) if self.blend_ns else 1.0
+    def fade_in(self, time_ns: int) -> Jet:
+        return fade(time_ns, self.fade_start_ns, self.fade_in_ns)
 
-    def fade_out(self, time_ns: int) -> float:
-        return smooth_step((self.chunk.end_ns - time_ns) / self.blend_ns) if self.blend_ns else 1.0
+    def fade_out(self, time_ns: int) -> Jet:
+        return ONE - fade(time_ns, self.curve.chunk.end_ns - self.fade_out_ns, self.fade_out_ns)
 
-    def at(self, time_ns: int) -> NDArray[np.float64]:
-        """Return positions (J,) by cubic Hermite interpolation; the first or last action outside."""
-        positions, step_s = self.chunk.positions, self.chunk.step_s
-        elapsed = max((time_ns - self.chunk.stamp_ns) / self.chunk.step_ns, 0.0)
-        index = min(int(elapsed), len(positions) - 1)
-        u = elapsed - index
-        if u <= 0.0 or index == len(positions) - 1:
-            return np.array(positions[index], dtype=np.float64)
-        u2, u3 = u * u, u * u * u
-        return (
-            (2.0 * u3 - 3.0 * u2 + 1.0) * positions[index]
-            + (3.0 * u2 - 2.0 * u3) * positions[index + 1]
-            + (u3 - 2.0 * u2 + u) * step_s * self.slopes[index]
-            + (u3 - u2) * step_s * self.slopes[index + 1]
-        )
+
+def _blend(weighted: list[tuple[_Placed, Jet]], scale: Jet, time_ns: int) -> NDArray[np.float64]:
+    """Return the sum of curves (3, J) times weights times `scale`, by the product rule, in one product."""
+    positions: list[float] = []
+    velocities: list[float] = []
+    accelerations: list[float] = []
+    tables: list[NDArray[np.float64]] = []
+    for placed, weight in weighted:
+        (p, v, a), coefficients = placed.curve.parts(time_ns)
+        w = weight * scale
+        w0, w1, w2, twice = w.value, w.first, w.second, 2.0 * w.first
+        positions += [w0 * x for x in p]
+        velocities += [w1 * x + w0 * y for x, y in zip(p, v, strict=True)]
+        accelerations += [w2 * x + twice * y + w0 * z for x, y, z in zip(p, v, a, strict=True)]
+        tables.append(coefficients)
+    basis = np.array((positions, velocities, accelerations))  # (3, 4 n)
+    return np.asarray(basis @ np.concatenate(tables))
 
 
 class Timeline:
-    """The newest action chunks, placed by their observation stamps and spliced without a step.
+    """The newest action chunks, placed by their observation stamps and spliced into one C2 motion.
 
     A chunk is due from its observation stamp on, so actions whose time has passed are skipped by
-    construction. A new chunk is faded in over `blend_s` from the moment it arrives. In `replace` it then
-    stands alone; in `average` an older one weighs `decay` times the next newer one, and nothing any more
-    at its own end.
+    construction. A new one takes over where the commands handed out so far end:
 
-    Not thread-safe: the control loop guards it.
+    * `replace`: at once and alone. The limiter makes the step a motion.
+    * `blend`: faded in over `blend_s`, then alone.
+    * `ensemble`: faded in likewise; an older one weighs `decay` times the next newer one, and nothing
+      any more at its own end.
+    * `rtc`: real-time chunking. The chunk continues what was sent by itself; a fade half as long covers
+      what the forecast missed.
+
+    Not thread-safe: the control loop guards it. With a `TimeWarp`, every time handed in is virtual.
     """
 
     def __init__(
         self,
         joint_names: tuple[str, ...],
-        splice: str = "replace",
+        splice: str = "ensemble",
         decay: float = 0.8,
         blend_s: float = 0.08,
         epoch: int = 0,
+        position_limits: tuple[Vector, Vector] | None = None,
     ) -> None:
+        """Make an empty timeline.
+
+        Args:
+            joint_names: what every chunk must drive, in this order.
+            splice: one of `SPLICES`.
+            decay: weight of an older chunk relative to the next newer one, for `ensemble`.
+            blend_s: length of the cross-fade.
+            epoch: the first epoch.
+            position_limits: least and largest positions (J,) in policy units; chunks far outside are refused.
+
+        Raises:
+            ConfigurationError: unknown splice mode.
+        """
         if splice not in SPLICES:
             raise ConfigurationError(unknown_choice("splice mode", splice, SPLICES))
         self._joint_names = joint_names
-        self._decay = decay if splice == "average" else 0.0
-        self._blend_ns = seconds_to_ns(blend_s)
+        self._splice = splice
+        self._decay = Jet(1.0 - decay if splice == "ensemble" else 1.0)  # what a newer chunk takes
+        self._blend_ns = 0 if splice == "replace" else seconds_to_ns(blend_s)
         self._epoch = epoch
         self._epoch_stamp_ns = 0
+        self._limits = position_limits
         self._placed: list[_Placed] = []  # newest first
+        self._seam: Seam | None = None
 
     @property
     def epoch(self) -> int:
@@ -97,96 +130,116 @@ class Timeline:
 
     @property
     def newest(self) -> ActionChunk | None:
-        """The newest accepted chunk of the current epoch."""
-        return self._placed[0].chunk if self._placed else None
+        """The newest accepted chunk of the current epoch, as it was added."""
+        return self._placed[0].curve.chunk if self._placed else None
 
     def raise_epoch(self, epoch: int, stamp_ns: int) -> None:
         """Drop every chunk; accept only those of `epoch` that were observed at `stamp_ns` or later."""
         self._epoch = epoch
         self._epoch_stamp_ns = stamp_ns
         self._placed.clear()
+        self._seam = None
 
-    def add(self, chunk: ActionChunk, now_ns: int) -> Refusal | None:
-        """Splice `chunk` in from `now_ns` on; return None, or the reason why it is refused."""
-        newest, refusal = self.newest, self._refusal(chunk, now_ns)
+    def add(self, chunk: ActionChunk, now_ns: int, sent_ns: int | None = None) -> Refusal | None:
+        """Splice `chunk` in; return None, or the reason why it is refused.
+
+        Args:
+            chunk: the newest chunk.
+            now_ns: the present time.
+            sent_ns: time up to which commands were handed out already, `now_ns` when that is later or
+                nothing was sent: the splice begins there.
+        """
+        refusal = self._refusal(chunk, now_ns)
         if refusal is not None:
             return refusal
-        overlaps = newest is not None and newest.end_ns >= now_ns
-        fade_start_ns = now_ns if overlaps else now_ns - self._blend_ns
-        positions = np.asarray(chunk.positions, dtype=np.float64)
-        slopes = (
-            np.gradient(positions, chunk.step_s, axis=0) if len(positions) > 1 else np.zeros_like(positions)
-        )
-        self._placed.insert(0, _Placed(chunk, slopes, fade_start_ns, self._blend_ns))
-        self._drop_spent(now_ns)
+        splice_ns = now_ns if sent_ns is None else max(now_ns, sent_ns)
+        curve, running = ChunkCurve(chunk), self.sample(splice_ns)
+        share = RTC_FADE if self._splice == "rtc" else 1.0
+        # Before its own stamp a chunk only stands; it is not faded in earlier.
+        fade_start_ns, fade_in_ns = max(splice_ns, chunk.stamp_ns), round(share * self._blend_ns)
+        if running is None:
+            fade_start_ns, fade_in_ns = splice_ns, 0
+        else:
+            self._seam = self._measure(curve, running, splice_ns)
+        self._placed.insert(0, _Placed(curve, splice_ns, fade_start_ns, fade_in_ns, self._blend_ns))
+        self._drop_spent(splice_ns)
         return None
 
-    def sample(self, time_ns: int) -> NDArray[np.float64] | None:
-        """Return positions (J,) in policy units due at `time_ns`; None past the newest chunk's end."""
-        if not self._placed or time_ns > self._placed[0].chunk.end_ns:
-            return None
-        total, blend = 0.0, np.zeros(len(self._joint_names))
-        for placed, weight in self._weights(time_ns):
-            total += weight
-            blend += weight * placed.at(time_ns)
-        return blend / total if total > 0.0 else self._placed[0].at(time_ns)
+    def take_seam(self) -> Seam | None:
+        """Return the newest splice's seam once; None where no motion was taken over since the last call."""
+        seam, self._seam = self._seam, None
+        return seam
 
-    def _weights(self, time_ns: int) -> Iterator[tuple[_Placed, float]]:
-        """Yield every chunk that counts at `time_ns` with its weight, newest first.
+    def sample(self, time_ns: int) -> MotionState | None:
+        """Return what is due at `time_ns`; None past the newest chunk's end.
 
-        An older chunk's end takes effect only as far as a newer one has come in: until then its last
-        action stands in, so that a late hand-over is no step either.
+        Velocities and accelerations are the exact derivatives of the positions, also within a fade.
         """
-        left, rank, replaced = 1.0, 0.0, 0.0
+        if not self._placed or time_ns > self._placed[0].curve.chunk.end_ns:
+            return None
+        weighted = self._weights(time_ns)
+        if len(weighted) == 1:
+            return MotionState(*weighted[0][0].curve.at(time_ns))
+        total = ZERO
+        for _, weight in weighted:
+            total = total + weight
+        return MotionState(*_blend(weighted, total.reciprocal(), time_ns))
+
+    def _weights(self, time_ns: int) -> list[tuple[_Placed, Jet]]:
+        """Return every chunk that counts at `time_ns` with its weight, newest first; at least one.
+
+        In `ensemble`, an older chunk's end takes effect only as far as a newer one has come in: until then
+        its last action stands in, so that a late hand-over is no step either.
+        """
+        weighted: list[tuple[_Placed, Jet]] = []
+        left, rank, replaced = ONE, ZERO, ZERO
         for placed in self._placed:
             fade_in = placed.fade_in(time_ns)
-            activity = fade_in * (1.0 - replaced * (1.0 - placed.fade_out(time_ns)))
-            weight = activity * left * (1.0 - smooth_step(rank - (KEEP - 1)))
-            if weight > 0.0:
-                yield placed, weight
-            left *= 1.0 - (1.0 - self._decay) * activity
-            rank += fade_in
-            replaced = max(replaced, fade_in)
+            activity = fade_in
+            if replaced is not ZERO and self._splice == "ensemble":
+                activity = fade_in * (ONE - replaced * (ONE - placed.fade_out(time_ns)))
+            weight = activity * left
+            if rank.value > KEEP - 1:
+                weight = weight * (ONE - smooth_step(rank - Jet(KEEP - 1)))
+            if weight.value > 0.0:
+                weighted.append((placed, weight))
+            left = left * (ONE - self._decay * activity)
+            rank = rank + fade_in
+            replaced = replaced + fade_in - replaced * fade_in
+        return weighted or [(self._placed[0], ONE)]
 
     def _drop_spent(self, now_ns: int) -> None:
         """Forget chunks that newer ones have faded out entirely, for good."""
         kept: list[_Placed] = []
-        rank, replaced = 0.0, 0.0
+        rank, replaced = 0.0, False
         for placed in self._placed:
-            gone = replaced >= 1.0 and (self._decay == 0.0 or placed.chunk.end_ns < now_ns)
+            gone = replaced and (self._splice != "ensemble" or placed.curve.chunk.end_ns < now_ns)
             if not gone and rank < KEEP:
                 kept.append(placed)
-            rank += placed.fade_in(now_ns)
-            replaced = max(replaced, placed.fade_in(now_ns))
+            fade_in = placed.fade_in(now_ns).value
+            rank += fade_in
+            replaced = replaced or fade_in >= 1.0
         self._placed = kept
 
+    def _measure(self, curve: ChunkCurve, running: MotionState, splice_ns: int) -> Seam:
+        """Compare `curve` with the `running` motion at the splice."""
+        new = MotionState(*curve.at(splice_ns))
+        return Seam(
+            position_jump=float(np.abs(new.positions - running.positions).max()),
+            velocity_jump=float(np.abs(new.velocities - running.velocities).max()),
+            acceleration_jump=float(np.abs(new.accelerations - running.accelerations).max()),
+            actions_skipped=curve.actions_before(splice_ns),
+            effective_horizon_s=(splice_ns - self._placed[0].splice_ns) / NS_PER_S,
+        )
+
     def _refusal(self, chunk: ActionChunk, now_ns: int) -> Refusal | None:
-        newest = self.newest
         if chunk.epoch != self._epoch:
             text = f"chunk of epoch {chunk.epoch} while the current epoch is {self._epoch}"
             return Refusal(text, routine=True)
         if chunk.stamp_ns < self._epoch_stamp_ns:
             return Refusal(f"chunk was observed before the current epoch {self._epoch} began", routine=True)
-        if chunk.joint_names != self._joint_names:
-            return Refusal(
-                f"chunk drives {len(chunk.joint_names)} joints ({', '.join(chunk.joint_names)}); "
-                f"the robot profile has {len(self._joint_names)} ({', '.join(self._joint_names)}): "
-                "use a bundle made for this robot"
-            )
-        if len(chunk.positions) == 0 or not np.all(np.isfinite(chunk.positions)):
-            return Refusal(
-                "chunk is empty or contains NaN or infinite positions; check System 1's bundle and inputs"
-            )
-        if newest is not None and chunk.stamp_ns <= newest.stamp_ns:
-            return Refusal("chunk was observed no later than one that was accepted already")
-        if chunk.end_ns < now_ns:
-            return Refusal(
-                f"all {len(chunk.positions)} actions of the chunk are past by "
-                f"{(now_ns - chunk.end_ns) / NS_PER_S:.2f} s; System 1 is too slow for this horizon"
-            )
-        if chunk.stamp_ns > now_ns + seconds_to_ns(FUTURE_TOLERANCE_S):
-            return Refusal(
-                f"chunk is stamped {(chunk.stamp_ns - now_ns) / NS_PER_S:.2f} s in the future; "
-                "synchronise the clocks, or set use_sim_time on every node"
-            )
-        return None
+        problem = wrong_content(chunk, self._joint_names, self._limits)
+        if problem is None and self.newest is not None and chunk.stamp_ns <= self.newest.stamp_ns:
+            problem = "chunk was observed no later than one that was accepted already"
+        problem = problem or wrong_time(chunk, now_ns)
+        return None if problem is None else Refusal(problem)

@@ -1,11 +1,15 @@
-"""Which inputs are too old to act on."""
+"""Which inputs are too old, missing or wrong to act on, and how grave that is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from video2act_ros.control.problem import Problem, graded
+from video2act_ros.control.report_watch import ReportWatch
 from video2act_ros.control.timeline import FUTURE_TOLERANCE_S
-from video2act_ros.core.robot_profile import Thresholds
+from video2act_ros.core.input_report import InputReport
+from video2act_ros.core.robot_profile import Outcome, RobotProfile, Threshold
 from video2act_ros.core.types import NS_PER_S, ActionChunk, JointSample
 
 
@@ -13,15 +17,16 @@ from video2act_ros.core.types import NS_PER_S, ActionChunk, JointSample
 class InputAges:
     """Ages of what the next command would rest on [s]; None where there is no such input.
 
-    `chunk_s` and `joint_state_s` count from now. `image_s` and `latent_s` say how old those inputs were
-    when the newest chunk's observation was taken, so that a dead camera or System 2 shows in them
-    however fast chunks keep coming.
+    `chunk_s`, `joint_state_s` and `latent_s` count from now, so that what has died shows as soon as its
+    threshold passes. `image_s` and `observed_latent_s` say how old those inputs were when the newest
+    chunk's observation was taken.
     """
 
     chunk_s: float | None = None
     joint_state_s: float | None = None
     image_s: tuple[float, ...] = ()
     latent_s: float | None = None
+    observed_latent_s: float | None = None
 
     @classmethod
     def at(cls, now_ns: int, chunk: ActionChunk | None, joints: JointSample | None) -> InputAges:
@@ -29,59 +34,104 @@ class InputAges:
         joint_state_s = None if joints is None else (now_ns - joints.stamp_ns) / NS_PER_S
         if chunk is None:
             return cls(joint_state_s=joint_state_s)
+        latent_ns = chunk.latent_stamp_ns
         return cls(
             chunk_s=(now_ns - chunk.stamp_ns) / NS_PER_S,
             joint_state_s=joint_state_s,
             image_s=tuple((chunk.stamp_ns - stamp_ns) / NS_PER_S for stamp_ns in chunk.image_stamps_ns),
-            latent_s=(chunk.stamp_ns - chunk.latent_stamp_ns) / NS_PER_S if chunk.latent_stamp_ns else None,
+            latent_s=(now_ns - latent_ns) / NS_PER_S if latent_ns else None,
+            observed_latent_s=(chunk.stamp_ns - latent_ns) / NS_PER_S if latent_ns else None,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """One row of the table: an input, its largest age, where to look, and whether it must exist."""
-
-    name: str
-    limit_s: float
-    age_s: float | None
-    remedy: str
-    required: bool = False
-
-    def problem(self) -> str | None:
-        if self.age_s is None:
-            return f"no {self.name} yet; {self.remedy}" if self.required else None
-        if self.age_s > self.limit_s:
-            return f"{self.name} too old ({self.age_s:.2f} s, limit {self.limit_s:g} s); {self.remedy}"
-        if self.age_s < -FUTURE_TOLERANCE_S:
-            return f"{self.name} stamped {-self.age_s:.2f} s in the future; synchronise the clocks"
-        return None
 
 
 class Watchdog:
-    """Compares ages with the robot profile's thresholds. Every reason it gives makes the arm hold."""
+    """Compares what the arm depends on with the robot profile's thresholds.
 
-    def __init__(self, thresholds: Thresholds) -> None:
-        self._thresholds = thresholds
+    Driven by explicit time; not thread-safe: the control loop guards it.
+    """
 
-    def check(self, ages: InputAges) -> tuple[str, ...]:
-        """Return one reason, naming the remedy, per input that is missing or too old."""
-        limits = self._thresholds
-        oldest_image_s = max(ages.image_s, default=None)
-        table = (
-            _Check(
-                "joint state",
-                limits.joint_state_age_s.stop,
-                ages.joint_state_s,
-                "check the robot driver",
-                True,
-            ),
-            _Check("chunk of this epoch", limits.chunk_age_s.stop, ages.chunk_s, "check System 1", True),
-            _Check(
-                "camera image of the newest chunk",
-                limits.image_age_s.stop,
-                oldest_image_s,
-                "check the cameras",
-            ),
-            _Check("latents of the newest chunk", limits.latent_age_s.stop, ages.latent_s, "check System 2"),
-        )
-        return tuple(problem for check in table if (problem := check.problem()) is not None)
+    def __init__(self, profile: RobotProfile) -> None:
+        self._thresholds = profile.thresholds
+        self._reports = ReportWatch(profile)
+        self._others_since_ns: dict[str, int] = {}  # command topics that somebody else publishes
+
+    def on_report(self, report: InputReport) -> None:
+        """Take what one system sees of its own inputs."""
+        self._reports.add(report)
+
+    def on_other_publishers(self, topics: Iterable[str], now_ns: int) -> None:
+        """Take on which command topics somebody else publishes now."""
+        self._others_since_ns = {topic: self._others_since_ns.get(topic, now_ns) for topic in topics}
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Where somebody else publishes commands, in words: one reason per topic."""
+        return tuple(_other_text(topic) for topic in self._others_since_ns)
+
+    def forget(self, now_ns: int) -> None:
+        """Drop every report: after a step of the clock to `now_ns` their stamps mean nothing."""
+        self._reports.clear()
+        self._others_since_ns = dict.fromkeys(self._others_since_ns, now_ns)
+
+    def robot_problems(self, now_ns: int, joints: JointSample | None) -> tuple[Problem, ...]:
+        """Return what is wrong with the arm itself, whoever drives it: joint states, command topics."""
+        return (*self._robot(now_ns, joints), *self._other_publishers(now_ns))
+
+    def policy_problems(
+        self, now_ns: int, chunk: ActionChunk | None, missing: str = "check System 1"
+    ) -> tuple[Problem, ...]:
+        """Return what is wrong with what the policy sees and says.
+
+        Args:
+            now_ns: the present time.
+            chunk: the newest chunk of this epoch.
+            missing: what to say where that is missing or too old.
+        """
+        ages = InputAges.at(now_ns, chunk, None)
+        return (*self._policy(ages, missing), *self._reports.problems(now_ns))
+
+    def _robot(self, now_ns: int, joints: JointSample | None) -> Iterator[Problem]:
+        age_s = InputAges.at(now_ns, None, joints).joint_state_s
+        remedy = "check the robot driver"
+        if age_s is None:
+            yield Problem(Outcome.HOLD, f"no joint state yet; {remedy}")
+        else:
+            yield from _too_old("joint state", self._thresholds.joint_state_age_s, age_s, remedy)
+
+    def _other_publishers(self, now_ns: int) -> Iterator[Problem]:
+        for topic, since_ns in self._others_since_ns.items():
+            lasting_s = (now_ns - since_ns) / NS_PER_S
+            outcome = self._thresholds.second_publisher_s.outcome(lasting_s)
+            if outcome is not None:
+                yield Problem(outcome, _other_text(topic))
+
+    def _policy(self, ages: InputAges, missing: str) -> Iterator[Problem]:
+        limits, late = self._thresholds, False
+        if ages.chunk_s is None:
+            yield Problem(Outcome.HOLD, f"no chunk of this epoch yet; {missing}")
+        else:
+            late = limits.chunk_age_s.outcome(ages.chunk_s) is not None
+            yield from _too_old("chunk of this epoch", limits.chunk_age_s, ages.chunk_s, missing)
+        if ages.image_s:
+            name = "camera image of the newest chunk"
+            yield from _too_old(name, limits.image_age_s, max(ages.image_s), "check the cameras")
+        # The latents of a chunk that is late itself tell nothing about System 2 any more.
+        latent_s = ages.observed_latent_s if late else ages.latent_s
+        if latent_s is not None:
+            name = "latents of the newest chunk"
+            yield from _too_old(name, limits.latent_age_s, latent_s, "check System 2")
+
+
+def _too_old(name: str, threshold: Threshold, age_s: float, remedy: str) -> Iterator[Problem]:
+    if age_s < -FUTURE_TOLERANCE_S:
+        text = f"{name} stamped {-age_s:.2f} s in the future; synchronise the clocks"
+        yield Problem(Outcome.HOLD, text)
+        return
+    text = "{name} too old ({value:.2f} s, limit {limit:g} s); {remedy}"
+    problem = graded(threshold, age_s, text, name=name, remedy=remedy)
+    if problem is not None:
+        yield problem
+
+
+def _other_text(topic: str) -> str:
+    return f"another publisher on {topic}; stop it (`ros2 topic info -v {topic}` names it)"

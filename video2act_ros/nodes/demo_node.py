@@ -22,7 +22,8 @@ from video2act_ros.core.errors import Video2ActError
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import NS_PER_S, CameraFrame
 from video2act_ros.ros import qos
-from video2act_ros.ros.convert import frame_from_image, stamp_to_ns
+from video2act_ros.ros.convert import stamp_to_ns
+from video2act_ros.ros.convert_images import frame_from_image
 
 MOTION_RAD = 0.05
 

@@ -18,7 +18,8 @@ from video2act_ros.core.errors import ConfigurationError, InputError
 from video2act_ros.core.robot_profile import CommandOutput, load_robot_profile
 from video2act_ros.core.types import NS_PER_S, CameraFrame, ImageArray
 from video2act_ros.ros import qos
-from video2act_ros.ros.convert import duration_to_s, image_from_frame, ns_to_stamp, stamp_to_ns
+from video2act_ros.ros.convert import duration_to_s, ns_to_stamp, stamp_to_ns
+from video2act_ros.ros.convert_images import image_from_frame
 from video2act_ros.ros.environment import resolve_profile
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.process import run_node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import array
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from video2act_ros.control.loop import Command
+from video2act_ros.control.command import Command
 from video2act_ros.core.robot_profile import CommandOutput, RobotProfile
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert import ns_to_stamp, s_to_duration
@@ -30,62 +30,61 @@ class CommandConverter:
     """Turns a command into the message of one output, in the robot's units, order and names."""
 
     def __init__(self, profile: RobotProfile, output: CommandOutput, period_s: float) -> None:
-        self._profile = profile
         self._type = output.type
         self._period_s = period_s
         self._names = [output.names.get(joint, joint) for joint in output.joints]
         self._indices = np.array([profile.joint_names.index(joint) for joint in output.joints])
-        self._zero = profile.to_robot(np.zeros(len(profile.joints)))
+        zeros = np.zeros(len(profile.joints))
+        self._offset = profile.to_robot(zeros)[self._indices]
+        self._scale = profile.to_robot(zeros + 1.0)[self._indices] - self._offset
 
     def message(self, command: Command) -> Any:
         """Return the output's message for one tick."""
         stamp = ns_to_stamp(command.stamp_ns)
-        positions = self._positions(command.positions)
+        if self._type == "joint_trajectory":
+            return self._trajectory(stamp, command)
+        positions = self._positions(command.state.positions)
         if self._type == "forward_position":
             return Float64MultiArray(data=positions)
-        velocities = self._velocities(command.velocities)
-        if self._type == "joint_state":
-            message = JointState(name=self._names, position=positions, velocity=velocities)
-            message.header.stamp = stamp
-            return message
-        return self._trajectory(stamp, command, positions, velocities)
+        message = JointState(
+            name=self._names, position=positions, velocity=self._velocities(command.state.velocities)
+        )
+        message.header.stamp = stamp
+        return message
 
-    def _trajectory(
-        self, stamp: Time, command: Command, positions: Sequence[float], velocities: Sequence[float]
-    ) -> JointTrajectory:
+    def _trajectory(self, stamp: Time, command: Command) -> JointTrajectory:
         """Return the set-point, due one period after the stamp, and the way to rest from there.
 
         Trajectory controllers refuse a last point that moves, and with the way to rest the arm stops
-        smoothly should no other message follow.
+        smoothly, within its limits, should no other message follow.
         """
-        points = [self._point(positions, velocities, self._period_s)]
-        if command.rest_after_s > 0.0:
-            rest = self._positions(command.rest_positions)
-            points.append(self._point(rest, [0.0] * len(rest), self._period_s + command.rest_after_s))
+        states = [(0.0, command.state), *command.braking]
+        points = [
+            JointTrajectoryPoint(
+                positions=self._positions(state.positions),
+                velocities=self._velocities(state.velocities),
+                time_from_start=s_to_duration(self._period_s + after_s),
+            )
+            for after_s, state in states
+        ]
         message = JointTrajectory(joint_names=self._names, points=points)
         message.header.stamp = stamp
         return message
 
-    @staticmethod
-    def _point(
-        positions: Sequence[float], velocities: Sequence[float], after_s: float
-    ) -> JointTrajectoryPoint:
-        return JointTrajectoryPoint(
-            positions=positions, velocities=velocities, time_from_start=s_to_duration(after_s)
-        )
+    # Message fields take arrays of this type as they are; lists would be checked value by value.
 
-    def _positions(self, positions: Vector) -> list[float]:
-        return [float(value) for value in self._profile.to_robot(positions)[self._indices]]
+    def _positions(self, positions: Vector) -> array.array[float]:
+        return array.array("d", (positions[self._indices] * self._scale + self._offset).tobytes())
 
-    def _velocities(self, velocities: Vector) -> list[float]:
-        in_robot_units = self._profile.to_robot(velocities) - self._zero  # rates have no offset
-        return [float(value) for value in in_robot_units[self._indices]]
+    def _velocities(self, velocities: Vector) -> array.array[float]:
+        return array.array("d", (velocities[self._indices] * self._scale).tobytes())
 
 
 class CommandPublishers:
     """Publishes each command on every output of the profile. Called by the control thread alone."""
 
     def __init__(self, node: Node, profile: RobotProfile, period_s: float) -> None:
+        self._node = node
         self._outputs = [
             (
                 CommandConverter(profile, output, period_s),
@@ -98,6 +97,15 @@ class CommandPublishers:
         """Send one set-point to the arm."""
         for converter, publisher in self._outputs:
             publisher.publish(converter.message(command))
+
+    def shared_topics(self) -> tuple[str, ...]:
+        """Return the command topics that somebody else publishes, too. Not for the control thread."""
+        topics = [publisher.topic_name for _, publisher in self._outputs]
+        return tuple(
+            topic
+            for topic in dict.fromkeys(topics)
+            if self._node.count_publishers(topic) > topics.count(topic)
+        )
 
 
 class WouldBePublisher:

@@ -11,12 +11,8 @@ from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.core.robot_profile import Camera, RobotProfile
 from video2act_ros.core.types import CameraFrame, JointSample
 from video2act_ros.ros import qos
-from video2act_ros.ros.convert import (
-    JointStateMerger,
-    frame_from_compressed,
-    frame_from_image,
-    stamp_to_ns,
-)
+from video2act_ros.ros.convert import JointStateMerger, stamp_to_ns
+from video2act_ros.ros.convert_images import frame_from_compressed, frame_from_image
 from video2act_ros.ros.lifecycle import ManagedNode
 
 

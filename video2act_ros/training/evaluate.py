@@ -15,7 +15,6 @@ import torch
 from video2act_ros.bundles.load import LoadedEncoder, LoadedPolicy
 from video2act_ros.control.limiter import JointLimits, Limiter
 from video2act_ros.control.timeline import Timeline
-from video2act_ros.core.motion import MotionState
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import (
     ActionChunk,
@@ -41,7 +40,7 @@ class Timing:
     system1_latency_s: float = 0.08
     system2_period_s: float = 0.4
     system2_latency_s: float = 0.12
-    splice: str = "average"
+    splice: str = "ensemble"
     average_decay: float = 0.8
     blind: bool = False
 
@@ -111,7 +110,8 @@ class ClosedLoop:
             if self._due(tick, timing.system2_period_s):
                 pair = self._look(history, tick)
                 waiting.append(_Pending(now_ns + seconds_to_ns(timing.system2_latency_s), pair))
-            if episode.step(limiter.step(_motion(timeline, now_ns)).positions):
+            target = timeline.sample(now_ns)
+            if episode.step(limiter.step(target).positions):
                 break
         return Outcome(seed, episode.succeeded, (tick + 1) * CONTROL_PERIOD_S)
 
@@ -153,19 +153,6 @@ class ClosedLoop:
         positions = self._policy.policy.predict(observation, latents, language)
         step_s = self._policy.section.policy.action_step_s
         return ActionChunk(observation.stamp_ns, tick, 0, step_s, self._profile.joint_names, positions)
-
-
-def _motion(timeline: Timeline, now_ns: int) -> MotionState | None:
-    """Return the timeline's target at `now_ns` with its rates, from the samples about it."""
-    period_ns = seconds_to_ns(CONTROL_PERIOD_S)
-    target = timeline.sample(now_ns)
-    if target is None:
-        return None
-    before, after = timeline.sample(now_ns - period_ns), timeline.sample(now_ns + period_ns)
-    before = target if before is None else before
-    after = 2.0 * target - before if after is None else after
-    velocities = (after - before) / (2.0 * CONTROL_PERIOD_S)
-    return MotionState(target, velocities, (after - 2.0 * target + before) / CONTROL_PERIOD_S**2)
 
 
 def evaluate(loop: ClosedLoop, seeds: Iterable[int]) -> Iterator[Outcome]:

@@ -53,7 +53,7 @@ class Bench:
             command = self.loop.tick(self.now_ns)
             if command is not None:
                 self.commands.append(command)
-                self.measured = command.positions
+                self.measured = command.state.positions
         return command
 
     def engage(self):
@@ -64,7 +64,7 @@ class Bench:
 
     def assert_within_limits(self):
         limits = JointLimits.of(self.profile)
-        positions = np.array([command.positions for command in self.commands])
+        positions = np.array([command.state.positions for command in self.commands])
         velocities = np.diff(positions, axis=0) / PERIOD_S
         assert np.all(np.abs(velocities) <= limits.velocity_max * (1 + 1e-6))
         assert np.all(
@@ -86,8 +86,8 @@ def test_shadow_sends_nothing_and_shows_what_it_would(bench):
     assert bench.tick(5) is None
     would_be = bench.loop.would_be()
     due_s = 5 * PERIOD_S + PERIOD_S  # a command is due one period after its tick
-    assert would_be.positions[0] == pytest.approx(0.3 * due_s / (29 * 0.05))
-    assert would_be.velocities[0] == pytest.approx(0.3 / (29 * 0.05))
+    assert would_be.state.positions[0] == pytest.approx(0.3 * due_s / (29 * 0.05))
+    assert would_be.state.velocities[0] == pytest.approx(0.3 / (29 * 0.05))
 
 
 def test_engage_is_refused_with_every_reason(bench):
@@ -122,7 +122,7 @@ def test_engagement_starts_a_new_epoch_from_the_measured_pose(bench):
     assert after.epoch == before.epoch + 1
     assert after.episode == before.episode
     assert after.mode is RunMode.HOLDING
-    np.testing.assert_allclose(command.positions, [0.2, -0.1, 0.5])
+    np.testing.assert_allclose(command.state.positions, [0.2, -0.1, 0.5])
     assert bench.loop.engage(bench.now_ns) == ()
     assert bench.loop.status(bench.now_ns).epoch == after.epoch
 
@@ -138,8 +138,8 @@ def test_engaged_follows_the_chunk(bench):
     assert bench.reason == ""
     assert command.stamp_ns == bench.now_ns
     due_s = bench.time_s + PERIOD_S - start_s  # a command is due one period after its tick
-    assert command.positions[0] == pytest.approx(0.4 * (1.0 - np.cos(due_s)), abs=1e-3)
-    assert command.velocities[0] == pytest.approx(0.4 * np.sin(due_s), abs=2e-2)
+    assert command.state.positions[0] == pytest.approx(0.4 * (1.0 - np.cos(due_s)), abs=1e-3)
+    assert command.state.velocities[0] == pytest.approx(0.4 * np.sin(due_s), abs=2e-2)
     bench.assert_within_limits()
 
 
@@ -149,12 +149,12 @@ def stop(bench, make_stale):
     bench.chunk(np.arange(60) * 0.05)
     bench.tick(20)
     assert bench.mode is RunMode.ENGAGED
-    assert bench.commands[-1].velocities[0] == pytest.approx(1.0, rel=0.01)
+    assert bench.commands[-1].state.velocities[0] == pytest.approx(1.0, rel=0.01)
     make_stale(bench)
     held = next(tick for tick in range(100) if bench.tick() and bench.mode is RunMode.HOLDING)
-    stopped = next(tick for tick in range(100) if np.all(bench.tick().velocities == 0.0))
-    rest = bench.commands[-1].positions
-    np.testing.assert_array_equal(bench.tick(20).positions, rest)
+    stopped = next(tick for tick in range(100) if np.all(bench.tick().state.velocities == 0.0))
+    rest = bench.commands[-1].state.positions
+    np.testing.assert_array_equal(bench.tick(20).state.positions, rest)
     bench.assert_within_limits()
     return held, stopped
 
@@ -227,7 +227,7 @@ def test_nothing_from_before_an_epoch_is_executed(bench, event):
     assert after.mode is RunMode.HOLDING
     assert "epoch" in bench.loop.on_chunk(old, bench.now_ns).text
     bench.tick(10)
-    assert np.all(bench.commands[-1].velocities == 0.0)
+    assert np.all(bench.commands[-1].state.velocities == 0.0)
     bench.assert_within_limits()
     bundle_id = "other" if event == "bundle" else "b"
     assert bench.chunk(np.repeat(bench.measured[None], 30, axis=0), bundle_id=bundle_id) is None
@@ -261,7 +261,7 @@ def test_a_reset_simulation_is_held_where_it_stands_now(bench):
     bench.tick(15)
     bench.loop.new_episode(bench.now_ns)
     bench.measured = np.array([-0.5, 0.4, 1.0])
-    np.testing.assert_allclose(bench.tick().positions, [-0.5, 0.4, 1.0])
+    np.testing.assert_allclose(bench.tick().state.positions, [-0.5, 0.4, 1.0])
 
 
 def test_disengage_brakes_then_sends_nothing(bench):
@@ -274,7 +274,7 @@ def test_disengage_brakes_then_sends_nothing(bench):
     count = len(bench.commands)
     assert bench.tick(30) is None
     assert 3 <= len(bench.commands) - count <= 10
-    assert np.all(bench.commands[-1].velocities == 0.0)
+    assert np.all(bench.commands[-1].state.velocities == 0.0)
     assert bench.mode is RunMode.SHADOW
     assert bench.loop.wait_until_standing(0.0)
     bench.assert_within_limits()

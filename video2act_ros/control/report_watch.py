@@ -1,0 +1,98 @@
+"""What the systems report of their own inputs, judged: cameras that are late, frozen or dark, gaps in frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from video2act_ros.control.problem import Problem, graded
+from video2act_ros.control.timeline import FUTURE_TOLERANCE_S
+from video2act_ros.core.input_report import InputCheck, InputReport, InputValue
+from video2act_ros.core.robot_profile import Outcome, RobotProfile, Threshold
+from video2act_ros.core.types import NS_PER_S
+
+_SYSTEMS = {"system1": "System 1", "system2": "System 2"}
+_TEXTS = {
+    InputCheck.IMAGE_AGE: "camera image of {camera} too old ({value:.2f} s, limit {limit:g} s); "
+    "check the camera driver",
+    InputCheck.IMAGE_FROZEN: "image of {camera} frozen while joints move ({value:.2f} s, limit {limit:g} s); "
+    "check the camera driver",
+    InputCheck.IMAGE_DARK: "image of {camera} dark ({value:.2f} s, limit {limit:g} s); "
+    "check the lens and the lighting",
+    InputCheck.FRAME_GAP: "gap in System 2's frames of {camera} ({value:.2f} s, limit {limit:g} s); "
+    "check the camera driver and the network",
+}
+
+
+class ReportWatch:
+    """Keeps each system's newest input report and judges it by the robot profile's thresholds.
+
+    Images have grown older since a report was made by the report's own age, which is added: reports that
+    stop coming keep no good value. Every camera of the profile must be in one. Not thread-safe.
+    """
+
+    def __init__(self, profile: RobotProfile) -> None:
+        self._cameras = profile.camera_names
+        limits = profile.thresholds
+        self._thresholds: dict[InputCheck, Threshold] = {
+            check: getattr(limits, f"{check.value}_s") for check in InputCheck
+        }
+        self._reports: dict[str, InputReport] = {}
+
+    def add(self, report: InputReport) -> None:
+        """Take a report; of each system the newest stamp counts."""
+        known = self._reports.get(report.system)
+        if known is None or report.stamp_ns >= known.stamp_ns:
+            self._reports[report.system] = report
+
+    def clear(self) -> None:
+        """Forget every report."""
+        self._reports.clear()
+
+    def problems(self, now_ns: int) -> Iterator[Problem]:
+        """Yield what is wrong with the systems' inputs at `now_ns`."""
+        watched: set[str] = set()
+        for report in self._reports.values():
+            watched.update(row.camera for row in report.values if row.check is InputCheck.IMAGE_AGE)
+            yield from self._judge(report, (now_ns - report.stamp_ns) / NS_PER_S)
+        if missing := [camera for camera in self._cameras if camera not in watched]:
+            yield Problem(Outcome.HOLD, f"no input report on {', '.join(missing)} yet; check System 1")
+
+    def _judge(self, report: InputReport, age_s: float) -> Iterator[Problem]:
+        system = _SYSTEMS.get(report.system, report.system)
+        if age_s < -FUTURE_TOLERANCE_S:
+            text = f"input report of {system} stamped {-age_s:.2f} s in the future; synchronise the clocks"
+            yield Problem(Outcome.HOLD, text)
+            return
+        silence = self._silence(report, age_s, system)
+        if silence is not None:
+            yield silence
+        for row in report.values:
+            if (problem := self._judge_row(row, age_s, silence)) is not None:
+                yield problem
+
+    def _silence(self, report: InputReport, age_s: float, system: str) -> Problem | None:
+        """Return what it means that the newest report of a system is `age_s` old.
+
+        Its images may be older by that; where it reports only frames, it counts like a gap in them.
+        """
+        ages = [row.value_s for row in report.values if row.check is InputCheck.IMAGE_AGE]
+        oldest_s = max((value_s for value_s in ages if value_s is not None), default=0.0)
+        text = "input report of {system} too old ({age:.2f} s); check {system}"
+        if ages:
+            # Only where silence is the greater part of the images' age; else the camera is to blame.
+            judged_s = oldest_s + age_s if age_s > oldest_s else 0.0
+            return graded(self._thresholds[InputCheck.IMAGE_AGE], judged_s, text, system=system, age=age_s)
+        if age_s <= self._thresholds[InputCheck.FRAME_GAP].stop:
+            return None
+        return Problem(Outcome.HOLD, text.format(system=system, age=age_s))
+
+    def _judge_row(self, row: InputValue, age_s: float, silence: Problem | None) -> Problem | None:
+        value_s = row.value_s
+        if row.check is InputCheck.IMAGE_AGE:
+            if value_s is None:
+                return Problem(Outcome.HOLD, f"no camera image of {row.camera} yet; check the camera driver")
+            if silence is None:
+                value_s += age_s
+        if value_s is None:
+            return None
+        return graded(self._thresholds[row.check], value_s, _TEXTS[row.check], camera=row.camera)
