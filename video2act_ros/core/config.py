@@ -134,6 +134,11 @@ class System1Config(ModelConfig):
     onnx_providers: str = parameter(
         "CPU", "providers of backend onnxruntime, best first, separated by commas: TensorRT, CUDA, CPU"
     )
+    realtime_chunking: bool = parameter(
+        False,
+        "freeze the actions that will be sent during inference and guide the following ones; "
+        "needs splice:=rtc of the command node",
+    )
     control: str = parameter(
         "separate",
         "separate: command_node owns the arm; in_process: this process does",

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
 from std_msgs.msg import String
 
 from video2act_msgs.msg import ActionChunk as ActionChunkMessage
@@ -26,6 +27,7 @@ from video2act_ros.core.types import (
     seconds_to_ns,
 )
 from video2act_ros.ros import qos
+from video2act_ros.ros.chunk_prefix import ChunkPrefix
 from video2act_ros.ros.convert_policy import (
     InputAges,
     latents_from_message,
@@ -105,6 +107,7 @@ class System1Node(ModelNode["LoadedPolicy"]):
         for camera in self._cameras:
             subscribe_camera(self, camera, self._on_frame)
         subscribe_joints(self, self.profile, self._on_joints)
+        self._prefix = ChunkPrefix(self, self.config.realtime_chunking)
 
     def context_changed(self, previous: RunContext) -> None:
         """Watch the inputs anew in a new episode."""
@@ -190,7 +193,10 @@ class System1Node(ModelNode["LoadedPolicy"]):
         step_ns = seconds_to_ns(1.0 / policy.ctrl_freq_hz)
         earlier = self._inputs.newest("", not_after_ns=observation.stamp_ns - step_ns)
         ages = _ages(observation, latents, now_ns(self))
-        seed = self.config.seed
+        seed, names = self.config.seed, loaded.section.joint_names
+        prefix = self._prefix.next(
+            observation.stamp_ns, context.epoch, names, policy.horizon, policy.action_step_s, now_ns(self)
+        )
         start_s = time.monotonic()
         positions = loaded.policy.predict(
             observation,
@@ -198,13 +204,14 @@ class System1Node(ModelNode["LoadedPolicy"]):
             loaded.instructions[observation.instruction],
             seed=seed,
             previous=None if isinstance(earlier, NotReady) else earlier,
+            prefix=prefix,
         )
         chunk = ActionChunk(
             stamp_ns=observation.stamp_ns,
             sequence=self._sequence,
             epoch=context.epoch,
             step_s=policy.action_step_s,
-            joint_names=loaded.section.joint_names,
+            joint_names=names,
             positions=positions,
             instruction=observation.instruction,
             bundle_id=loaded.bundle_id,
@@ -215,8 +222,11 @@ class System1Node(ModelNode["LoadedPolicy"]):
             latent_sequence=latents.sequence,
             latent_stamp_ns=latents.stamp_ns,
             compute_time_s=time.monotonic() - start_s,
+            committed=0 if prefix is None else prefix.frozen,
+            prefix=np.zeros((0, len(names))) if prefix is None else prefix.frozen_positions,
         )
         self._chunks.publish(message_from_chunk(chunk, ages))
+        self._prefix.published(time.monotonic() - start_s, context.epoch, loaded.bundle_id)
         self._sequence += 1
         self.health.count("chunks")
         self.health.value("compute_time_s", chunk.compute_time_s)

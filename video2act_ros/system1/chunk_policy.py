@@ -11,6 +11,7 @@ from torch import Tensor
 
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.config import PolicyConfig
+from video2act_ros.system1.realtime_chunking import Prefix
 
 
 class ChunkPolicy(Protocol):
@@ -40,5 +41,6 @@ class ChunkPolicy(Protocol):
         noise: Tensor | None = None,
         seed: int = 0,
         previous: Observation | None = None,
+        prefix: Prefix | None = None,
     ) -> NDArray[np.float64]:
-        """Return a chunk of absolute joint positions (H, J) float64 in policy units."""
+        """Return a chunk of absolute joint positions (H, J) float64 in policy units; `prefix` leads it."""

@@ -14,9 +14,11 @@ from torch import Tensor
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.config import PolicyConfig
+from video2act_ros.system1.guide import Guide, make_guide
 from video2act_ros.system1.inputs import image_array
 from video2act_ros.system1.memo import Memo
 from video2act_ros.system1.onnx_session import OnnxOptions, OnnxSession
+from video2act_ros.system1.realtime_chunking import Prefix
 from video2act_ros.system1.sampler import Sampler, draw_noise
 from video2act_ros.system1.state_vector import ActionSpace, StateVector
 
@@ -63,6 +65,7 @@ class OnnxPolicy:
         noise: Tensor | None = None,
         seed: int = 0,
         previous: Observation | None = None,
+        prefix: Prefix | None = None,
     ) -> NDArray[np.float64]:
         """Return a chunk of absolute joint positions (H, J) float64; arguments as in `Policy.predict`."""
         joints = torch.from_numpy(np.asarray(observation.joints, dtype=np.float64))
@@ -82,9 +85,17 @@ class OnnxPolicy:
             outputs = self._run("step", noisy.numpy(), timestep.numpy(), state, *words, *scene)
             return torch.from_numpy(outputs[0].numpy())  # (1, H, A)
 
-        chunk = self.sampler.sample(denoise, noise.float()[None].cpu(), self.state_vector.mask)
-        positions = self.actions.decode(self.state_vector.gather(chunk.double()), joints[None])
-        return positions[0].numpy()
+        guide = self._guide(prefix, joints)
+        chunk = self.sampler.sample(denoise, noise.float()[None].cpu(), self.state_vector.mask, guide)
+        positions = self.actions.decode(self.state_vector.gather(chunk.double()), joints[None])[0].numpy()
+        return positions if prefix is None else prefix.restore(positions)
+
+    def _guide(self, prefix: Prefix | None, joints: Tensor) -> Guide | None:
+        if prefix is None:
+            return None
+        encoded = self.actions.encode(torch.from_numpy(prefix.positions)[None], joints[None])
+        actions = self.state_vector.scatter(encoded)
+        return make_guide(actions, prefix, self.state_vector.mask, self.config.horizon)
 
     def _run(self, graph: str, *inputs: Any) -> list[Any]:  # arrays and onnxruntime's values, untyped
         return self._graphs[graph].run(inputs)

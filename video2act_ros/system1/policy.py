@@ -15,9 +15,11 @@ from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.action_head import ActionCore, ConditionCache, join_scenes, language_bias
 from video2act_ros.system1.conditions import ConditionAdaptors
 from video2act_ros.system1.config import PolicyConfig
+from video2act_ros.system1.guide import Guide, make_guide
 from video2act_ros.system1.inputs import PolicyInputs, PolicyOutput, image_array
 from video2act_ros.system1.layers import KeyValues
 from video2act_ros.system1.memo import Memo
+from video2act_ros.system1.realtime_chunking import Prefix
 from video2act_ros.system1.sampler import Sampler, draw_noise
 from video2act_ros.system1.state_vector import ActionSpace, StateVector
 from video2act_ros.system1.vision import make_vision
@@ -168,6 +170,7 @@ class Policy(ConditionAdaptors):
         noise: Tensor,
         mask: Tensor | None = None,
         ctrl_freqs_hz: Tensor | None = None,
+        guide: Guide | None = None,
     ) -> Tensor:
         """Return a clean chunk (B, H, A).
 
@@ -177,12 +180,16 @@ class Policy(ConditionAdaptors):
             noise: (B, H, A) initial noise.
             mask: (A,) or (B, 1, A) element mask; the used elements by default.
             ctrl_freqs_hz: (B,) or (1,), the configured one by default.
+            guide: known leading actions.
         """
         mask = self.state_vector.mask if mask is None else mask.to(noise)
         frequencies = self._frequencies(ctrl_freqs_hz)
         state_token = self.adapt_state_action(state, mask)
         return self.sampler.sample(
-            lambda noisy, t: self.denoise(noisy, t, state_token, conditions, frequencies, mask), noise, mask
+            lambda noisy, t: self.denoise(noisy, t, state_token, conditions, frequencies, mask),
+            noise,
+            mask,
+            guide,
         )
 
     @torch.inference_mode()
@@ -222,6 +229,7 @@ class Policy(ConditionAdaptors):
         noise: Tensor | None = None,
         seed: int = 0,
         previous: Observation | None = None,
+        prefix: Prefix | None = None,
     ) -> NDArray[np.float64]:
         """Return a chunk of absolute joint positions (H, J) float64 in policy units.
 
@@ -235,6 +243,7 @@ class Policy(ConditionAdaptors):
             noise: (H, A) initial noise; drawn from `seed` when None.
             seed: seed of the noise.
             previous: the observation one control step earlier, for a history of two images.
+            prefix: what the leading actions shall be; frozen ones are repeated exactly.
         """
         joints = torch.from_numpy(np.asarray(observation.joints, dtype=np.float64))
         if joints.shape != (self.config.joints,):
@@ -251,8 +260,16 @@ class Policy(ConditionAdaptors):
         shape = (self.config.horizon, self.config.state_vector.size)
         noise = self._own(draw_noise(shape, seed) if noise is None else noise)[None]
         state = self.state_vector.scatter(self._own(joints))[None, None]  # (1, 1, A)
-        chunk = self.sample(conditions, state, noise)
-        return self.decode_actions(chunk.cpu().double(), joints[None])[0].numpy()
+        chunk = self.sample(conditions, state, noise, guide=self._guide(prefix, joints))
+        positions = self.decode_actions(chunk.cpu().double(), joints[None])[0].numpy()
+        return positions if prefix is None else prefix.restore(positions)
+
+    def _guide(self, prefix: Prefix | None, joints: Tensor) -> Guide | None:
+        if prefix is None:
+            return None
+        positions = torch.from_numpy(prefix.positions)[None].to(self.device)  # (1, n, J)
+        actions = self.encode_actions(positions, joints[None].to(self.device))
+        return make_guide(actions, prefix, self.state_vector.mask, self.config.horizon)
 
     def _own(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, self.dtype)

@@ -9,6 +9,7 @@ from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
 from torch import Tensor
 
 from video2act_ros.system1.config import SamplerConfig
+from video2act_ros.system1.guide import Guide
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(noisy (B, H, A), timestep (1,) int64) -> clean prediction (B, H, A)."""
@@ -57,14 +58,17 @@ class Sampler:
         """Return `clean` (B, H, A) noised to the integer `timesteps` (B,)."""
         return self._training.add_noise(clean, noise, timesteps)
 
-    def sample(self, denoise: Denoise, noise: Tensor, mask: Tensor) -> Tensor:
+    def sample(self, denoise: Denoise, noise: Tensor, mask: Tensor, guide: Guide | None = None) -> Tensor:
         """Denoise `noise` (B, H, A) in `config.steps` evaluations and return it times `mask`.
 
-        The update runs in float32; between steps the sample has the dtype of the network's output.
+        The update runs in float32; between steps the sample has the dtype of the network's output. A `guide`
+        fixes or draws leading actions by every clean prediction and by the initial sample.
         """
         self._solver.set_timesteps(self.config.steps)
-        sample = noise
+        sample = noise if guide is None else guide.start(noise, self._solver.sigmas[0])
         for timestep in self._solver.timesteps:
             prediction = denoise(sample, timestep.reshape(1).to(noise.device))
+            if guide is not None:
+                prediction = guide.steer(prediction)
             sample = self._solver.step(prediction, timestep, sample, return_dict=False)[0]
         return sample * mask
