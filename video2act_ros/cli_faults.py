@@ -35,6 +35,7 @@ def faults_command(
     ] = "aloha_sim",
     namespace: Annotated[str, typer.Option(help="namespace of every node and topic")] = "",
     seed: Annotated[int, typer.Option(help="seed of the scene")] = SEED,
+    params_file: Annotated[str, typer.Option(help="YAML file of node parameters")] = "",
 ) -> None:
     """Inject faults into the real processes while the simulated arm moves; exit with 1 if one is not borne.
 
@@ -50,7 +51,9 @@ def faults_command(
         write_results,
     )
 
-    options = FaultOptions(tuple(only or ()), bundle, robot, namespace, "lift", seed, FOLDER / "logs")
+    options = FaultOptions(
+        tuple(only or ()), bundle, robot, namespace, "lift", seed, FOLDER / "logs", params_file
+    )
     total, done = len(choose_faults(options.names)), 0
     with console.status("starting the stack") as status:
 

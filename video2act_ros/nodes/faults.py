@@ -36,6 +36,7 @@ class FaultOptions:
     task: str
     seed: int
     logs: Path
+    params_file: str = ""
 
 
 def choose_faults(names: tuple[str, ...]) -> tuple[Fault, ...]:
@@ -100,6 +101,7 @@ def open_bench(options: FaultOptions, *, sim_time: bool) -> Iterator[Bench]:
         "instruction": get_task(options.task).instruction,
         "task": options.task,
         "use_sim_time": str(sim_time).lower(),
+        "params_file": options.params_file,
     }
     with ExitStack() as stack:
         runner = stack.enter_context(StackRunner(SIM, arguments, options.logs))
