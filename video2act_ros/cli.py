@@ -148,6 +148,24 @@ def disengage(namespace: NamespaceOption = "") -> None:
     console.print(operator.disengage(namespace))
 
 
+@app.command("move-to-start")
+def move_to_start(namespace: NamespaceOption = "") -> None:
+    """Bring the arm of a stack in shadow slowly to its start pose."""
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes import operator
+
+    console.print(operator.move_to_start(namespace))
+
+
+@app.command()
+def estop(namespace: NamespaceOption = "") -> None:
+    """Emergency stop: brake at once; only disengage and then engage lead back."""
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes import operator
+
+    console.print(operator.emergency_stop(namespace))
+
+
 @app.command()
 def instruct(
     instruction: Annotated[str, typer.Argument(help="one that the bundle knows")],

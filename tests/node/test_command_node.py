@@ -16,11 +16,11 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import Bool, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from video2act_msgs.msg import ActionChunk, RunState
+from video2act_msgs.msg import ActionChunk, InputHealth, RunState
 from video2act_msgs.srv import NewEpisode, SetInstruction
 from video2act_ros.nodes.command_node import CommandNode
 from video2act_ros.ros import qos
@@ -76,12 +76,14 @@ class World(Node):
         self.commands = []  # (topic, message)
         self.positions = {"shoulder": 0.1, "their_elbow": -0.1, "gripper": 0.02}
         self.measuring = self.planning = False
+        self.image_age = 0.0
         self.speed = 0.1
         self.offset = 0.0
         self.chunk_names = NAMES
         self.sequence = 0
         self.joint_publisher = self.create_publisher(JointState, "joint_states", qos.JOINT_STATES)
         self.chunk_publisher = self.create_publisher(ActionChunk, "action_chunk", qos.DATA)
+        self.health_publisher = self.create_publisher(InputHealth, "input_health", qos.DATA)
         self.known_publisher = self.create_publisher(String, "known_instructions", qos.LATCHED)
         self.create_subscription(RunState, "run_state", lambda m: self.keep(state=m), qos.LATCHED)
         self.create_subscription(JointTrajectory, "command/would_be", lambda m: self.keep(would_be=m), 5)
@@ -135,6 +137,10 @@ class World(Node):
 
     def plan(self):
         if self.planning and self.state is not None:
+            health = InputHealth(system="system1", checks=["image_age"], cameras=["cam_high"])
+            health.values = [self.image_age]
+            health.header.stamp = self.get_clock().now().to_msg()
+            self.health_publisher.publish(health)
             self.chunk_publisher.publish(self.chunk(self.state.epoch))
 
     def chunk(self, epoch):
@@ -274,12 +280,12 @@ def test_engaged_follows_the_chunks_on_every_output(world):
     world.engage()
     world.wait_for(lambda: world.positions["shoulder"] > 0.15, "the shoulder to move")
     world.wait_for(lambda: world.positions["their_elbow"] > -0.05, "the elbow to move")
-    trajectory = next(m for m in reversed(world.sent("elbow")) if len(m.points) == 2)
+    trajectory = next(m for m in reversed(world.sent("elbow")) if len(m.points) > 1)
     assert trajectory.joint_names == ["elbow"]
     assert trajectory.points[0].time_from_start.nanosec == 20_000_000
     assert 0.0 < trajectory.points[0].velocities[0] < 0.5
-    assert trajectory.points[1].velocities[0] == 0.0
-    assert trajectory.points[1].positions[0] >= trajectory.points[0].positions[0]
+    assert trajectory.points[-1].velocities[0] == 0.0
+    assert trajectory.points[-1].positions[0] >= trajectory.points[0].positions[0]
     gripper = world.sent("gripper")[-1]
     assert list(gripper.name) == ["their_gripper"]
     assert gripper.position[0] == pytest.approx(0.02, abs=1e-6)
@@ -397,6 +403,8 @@ def test_figures_are_published(world):
     assert figures["control_period_error_s"]["p99"] <= figures["control_period_error_s"]["max"]
     assert 0.0 < figures["observation_age_s"]["p50"] < 2.0
     assert 0.0 < figures["latent_age_s"]["p50"] < 2.0
+    assert figures["seams"]["reaction_s"] == figures["reaction_s"]
+    assert set(figures["seams"]) >= {"position_jump", "velocity_jump", "acceleration_jump", "actions_skipped"}
 
 
 def test_deactivation_brakes_first(world, command, capfd):
@@ -419,6 +427,91 @@ def test_deactivation_brakes_first(world, command, capfd):
     command.spinner = Spinner(command.context, command)
 
 
+def test_a_bad_camera_holds_by_name_until_it_is_back(world):
+    """Input reports of the systems reach the watchdog."""
+    world.engage()
+    world.image_age = 1.5
+    world.wait_for_mode("holding", "camera image of cam_high too old")
+    world.image_age = 0.0
+    world.wait_for_mode("engaged")
+
+
+@pytest.mark.parametrize("way", ["service", "reliable", "best_effort"])
+def test_an_emergency_stop_is_latched(world, way):
+    """By service and by topic of any quality: fault at once, back only by disengage and then engage."""
+    world.speed = 0.5
+    world.engage()
+    pressed = None
+    if way == "service":
+        assert world.call(Trigger, "emergency_stop").success
+    else:
+        profile = qos.DATA if way == "reliable" else qos.JOINT_STATES
+        pressed = world.create_publisher(Bool, "emergency_stop", profile)
+        world.create_timer(0.1, lambda: pressed.publish(Bool(data=way != "released")))
+    world.wait_for_mode("fault", "emergency stop")
+    assert world.state.emergency_stop
+    world.wait_for(lambda: len(world.sent("elbow")[-1].points) == 1, "standstill")
+    assert "disengage first" in world.call(Trigger, "engage").message
+    assert world.call(Trigger, "disengage").success
+    world.wait_for_mode("shadow")
+    if pressed is not None:
+        assert "release it" in world.call(Trigger, "engage").message
+        way = "released"
+        world.wait_for(lambda: not world.state.emergency_stop, "the release")
+    world.engage()
+
+
+def test_move_to_start_brings_the_arm_home(world):
+    """Slowly, seen in run_state, ending in shadow; refused while engaged."""
+    world.positions = {"shoulder": 0.05, "their_elbow": -0.05, "gripper": 0.0}
+    world.measuring = True
+    world.wait_for(lambda: world.state is not None and world.state.joint_state_age >= 0.0, "joint states")
+    response = world.call(Trigger, "move_to_start")
+    assert response.success, response.message
+    world.wait_for_mode("holding", "moving to the start pose (")
+    world.wait_for_mode("shadow", "at the start pose")
+    assert abs(world.positions["shoulder"]) < 2e-3
+    steps = np.diff([message.data[0] for message in world.sent("shoulder")])
+    assert np.all(np.abs(steps) <= 0.15 * 1.0 * 0.02 + 1e-9)
+    world.engage()
+    refused = world.call(Trigger, "move_to_start")
+    assert not refused.success
+    assert "disengage first" in refused.message
+
+
+def test_an_external_source_takes_over_and_hands_back(world):
+    """Teleoperation drives while its messages come; run_state says who does; wrong messages are told."""
+    world.engage()
+    publisher = world.create_publisher(JointState, "external_command", qos.DATA)
+    wanted = JointState(name=NAMES)
+    start = [world.positions["shoulder"], world.positions["their_elbow"], 0.5]
+    wanted.position = [start[0] + 0.2, start[1], 0.8]
+    timer = world.create_timer(0.05, lambda: publisher.publish(wanted))
+    world.wait_for(lambda: world.state.source == RunState.SOURCE_EXTERNAL, "the takeover")
+    world.wait_for(lambda: abs(world.positions["shoulder"] - wanted.position[0]) < 1e-3, "the pose")
+    world.destroy_timer(timer)
+    world.wait_for(lambda: world.state.source == RunState.SOURCE_POLICY, "the way back")
+    world.wait_for_mode("engaged")
+    wrong = JointState(name=["wrist"], position=[0.0])
+    world.create_timer(0.1, lambda: publisher.publish(wrong))
+    world.wait_for(lambda: "one position for each of the 3 joints" in world.problems, "the diagnosis")
+
+
+def test_another_publisher_on_a_command_topic_is_a_fault(world):
+    """Two masters on one arm: refused at engage, ended while driving."""
+    world.engage()
+    second = world.create_publisher(Float64MultiArray, "shoulder/commands", 5)
+    world.wait_for_mode("fault", "another publisher on /shoulder/commands")
+    assert world.call(Trigger, "disengage").success
+    world.wait_for_mode("shadow")
+    assert "another publisher on /shoulder/commands" in world.call(Trigger, "engage").message
+    world.destroy_publisher(second)
+    for _ in range(1000):
+        if (response := world.call(Trigger, "engage")).success:
+            break
+    assert response.success, response.message
+
+
 def test_an_unknown_robot_is_refused_at_configure(context):
     """The node stays up unconfigured; the message lists the profiles there are."""
     node = CommandNode(context=context, parameter_overrides=[Parameter("robot", value="nobody")])
@@ -429,10 +522,10 @@ def test_an_unknown_robot_is_refused_at_configure(context):
 
 
 def test_the_process_loads_no_model_library():
-    """What owns the arm imports neither torch nor onnxruntime."""
+    """What owns the arm imports no model library, no simulation and no OpenCV."""
     code = (
         "import sys, video2act_ros.nodes.command_node; "
-        "print([m for m in ('torch', 'onnxruntime', 'diffusers', 'mujoco') if m in sys.modules])"
+        "print([m for m in ('torch', 'onnxruntime', 'diffusers', 'mujoco', 'cv2') if m in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]
     result = subprocess.run(

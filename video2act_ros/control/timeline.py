@@ -158,7 +158,7 @@ class Timeline:
         # Before its own stamp a chunk only stands; it is not faded in earlier.
         fade_start_ns, fade_in_ns = max(splice_ns, chunk.stamp_ns), round(share * self._blend_ns)
         if running is None:
-            fade_start_ns, fade_in_ns = splice_ns, 0
+            fade_start_ns, fade_in_ns = 0, 0  # nothing to fade over, also if the clock steps back a little
         else:
             self._seam = self._measure(curve, running, splice_ns)
         self._placed.insert(0, _Placed(curve, splice_ns, fade_start_ns, fade_in_ns, self._blend_ns))

@@ -28,6 +28,16 @@ def disengage(namespace: str) -> str:
     return _call(Trigger, "disengage", Trigger.Request(), namespace)
 
 
+def move_to_start(namespace: str) -> str:
+    """Begin the slow way to the start pose, from shadow; return the node's answer."""
+    return _call(Trigger, "move_to_start", Trigger.Request(), namespace)
+
+
+def emergency_stop(namespace: str) -> str:
+    """Brake at once and stay until disengaged; return the node's answer."""
+    return _call(Trigger, "emergency_stop", Trigger.Request(), namespace)
+
+
 def instruct(instruction: str, namespace: str) -> str:
     """Change the instruction; return the node's answer."""
     return _call(

@@ -1,0 +1,95 @@
+import pytest
+
+from video2act_ros.control.problem import describe
+from video2act_ros.control.report_watch import ReportWatch
+from video2act_ros.core.robot_profile import Outcome, Threshold
+from video2act_ros.core.types import seconds_to_ns
+
+GOOD = {"image_age": 0.05, "image_frozen": 0.0, "image_dark": 0.0}
+
+
+@pytest.fixture
+def watch(profile):
+    return ReportWatch(profile)
+
+
+def told(watch, now_s):
+    return describe(watch.problems(seconds_to_ns(now_s)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"image_age": 0.61},
+            "camera image of cam_high too old (0.61 s, limit 0.3 s); check the camera driver",
+        ),
+        ({"image_frozen": 0.7}, "image of cam_high frozen while joints move (0.70 s, limit 0.5 s)"),
+        ({"image_dark": 0.6}, "image of cam_high dark (0.60 s, limit 0.5 s)"),
+        ({"frame_gap": 1.2}, "gap in System 2's frames of cam_high (1.20 s, limit 1 s)"),
+        ({"image_age": None}, "no camera image of cam_high yet; check the camera driver"),
+    ],
+)
+def test_each_bad_value_is_named_with_camera_limit_and_remedy(watch, make_report, changes, words):
+    """Image age, frozen image, dark image and frame gap: one clear reason each."""
+    watch.add(make_report(10.0, **GOOD | changes))
+    assert told(watch, 10.0).startswith(words)
+    assert "check the" in told(watch, 10.0)
+
+
+def test_good_reports_raise_nothing(watch, make_report):
+    """Both systems' reports side by side."""
+    watch.add(make_report(10.0))
+    watch.add(make_report(10.0, system="system2", frame_gap=0.1))
+    assert told(watch, 10.1) == ""
+
+
+def test_every_camera_of_the_profile_must_be_reported(watch, make_report):
+    """A camera that nobody watches is no good camera."""
+    assert told(watch, 10.0) == "no input report on cam_high yet; check System 1"
+    watch.add(make_report(10.0, system="system2", frame_gap=0.1))
+    assert "no input report on cam_high" in told(watch, 10.0)
+
+
+def test_images_go_on_ageing_between_two_reports(watch, make_report):
+    """The age of a report is added to the ages that it carries."""
+    watch.add(make_report(10.0, **GOOD | {"image_age": 0.2}))
+    assert told(watch, 10.09) == ""
+    assert told(watch, 10.11).startswith("camera image of cam_high too old (0.31 s")
+
+
+def test_a_silent_system_is_named_and_not_its_cameras(watch, make_report):
+    """A report that stops coming keeps no good value; System 1 is to blame, not the camera."""
+    watch.add(make_report(10.0))
+    assert told(watch, 10.2) == ""
+    assert told(watch, 10.3).startswith("input report of System 1 too old (0.30 s); check System 1")
+    assert "camera" not in told(watch, 10.3)
+
+
+def test_a_silent_system2_counts_like_a_gap_in_its_frames(watch, make_report):
+    """System 2 reports only frames; its silence holds from the gap's threshold on."""
+    watch.add(make_report(10.0, system="system2", frame_gap=0.1))
+    watch.add(make_report(11.1))
+    assert "input report of System 2 too old (1.10 s)" in told(watch, 11.1)
+
+
+def test_outcomes_are_graded(profile, make_report):
+    """Slow from one value on, hold from another."""
+    thresholds = profile.thresholds.model_copy(update={"image_age_s": Threshold(slow=0.2, hold=0.4)})
+    watch = ReportWatch(profile.model_copy(update={"thresholds": thresholds}))
+    watch.add(make_report(10.0, **GOOD | {"image_age": 0.3}))
+    (slow,) = watch.problems(seconds_to_ns(10.0))
+    assert slow.outcome is Outcome.SLOW
+    assert "limit 0.2 s" in slow.text
+    (hold,) = watch.problems(seconds_to_ns(10.2))
+    assert hold.outcome is Outcome.HOLD
+    assert "limit 0.4 s" in hold.text
+
+
+def test_older_reports_do_not_replace_newer_ones_and_the_future_holds(watch, make_report):
+    """Stamps decide; a report from another clock is no report."""
+    watch.add(make_report(10.0))
+    watch.add(make_report(9.9, **GOOD | {"image_dark": 9.0}))
+    assert told(watch, 10.0) == ""
+    watch.add(make_report(12.0))
+    assert "input report of System 1 stamped 2.00 s in the future" in told(watch, 10.0)
