@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -137,20 +138,10 @@ def anonymous_bytes(pid: int) -> int:
     return 0
 
 
-def measure(folder: Path) -> dict[str, float]:
-    """Import in a process of its own; return times [s] and peak anonymous memory [bytes]."""
+def measure(folder: Path, options: Sequence[str | Path], system: str) -> dict[str, float]:
+    """Import `system` in a process of its own; return times [s] and peak anonymous memory [bytes]."""
     out = folder / "out"
-    arguments = [
-        "import",
-        out,
-        "--policy",
-        folder,
-        "--siglip",
-        folder / "siglip",
-        "--system2",
-        folder / "system2",
-    ]
-    command = [sys.executable, "-m", "video2act_ros.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "video2act_ros.cli", "import", str(out), *map(str, options)]
     start = time.monotonic()
     process = subprocess.Popen(command)
     peak = writing_peak = 0
@@ -160,7 +151,7 @@ def measure(folder: Path) -> dict[str, float]:
         peak = max(peak, used)
         if not written_s:
             writing_peak = max(writing_peak, used)
-            if (folder / "out.partial" / "system1" / "instructions.safetensors").exists():
+            if (folder / "out.partial" / system / "instructions.safetensors").exists():
                 written_s = time.monotonic() - start
         time.sleep(POLL_S)
     if process.returncode:
@@ -187,7 +178,8 @@ def main(
     folder.mkdir(parents=True)
     try:
         size, parameters = synthesise(folder, siglip_layers)
-        figures = measure(folder)
+        options = ("--policy", folder, "--siglip", folder / "siglip", "--system2", folder / "system2")
+        figures = measure(folder, options, "system1")
     finally:
         shutil.rmtree(folder)
     content = {

@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from video2act_ros.cli_bench_control import bench_control_command
+from video2act_ros.cli_doctor import doctor_command
 from video2act_ros.cli_faults import faults_command
 from video2act_ros.cli_import import encode_instruction_command, import_command
 from video2act_ros.cli_onnx import bench_onnx_command, export_command
@@ -295,6 +297,39 @@ def evaluate_command(
         report.write_text(json.dumps(content, indent=2) + "\n")
 
 
+@app.command("bench-splices")
+def bench_splices_command(
+    bundle: BundleOption = "aloha_lift",
+    task: TaskOption = "lift",
+    episodes: Annotated[int, typer.Option(min=1, help="how many")] = 50,
+    seed: Annotated[int, typer.Option(help="episode i uses seed SEED + i")] = DEVELOPMENT_SEED,
+    report: Annotated[Path, typer.Option("--json", help="where the report goes")] = Path(
+        "out/bench_splices.json"
+    ),
+    robot: RobotOption = "aloha_sim",
+) -> None:
+    """Compare jerk, reaction and success of the splice modes with blocking, open-loop execution, in lock-step."""
+    from video2act_ros.training.runs import compare_run
+
+    content = compare_run(
+        environment.resolve_bundle(bundle), task, episodes, seed, environment.resolve_profile(robot)
+    )
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(json.dumps(content, indent=2) + "\n")
+    table = Table(
+        "way", "success", "peak jerk", "RMS jerk", "measured peak", "reaction", title=f"{task}, medians"
+    )
+    for row in content["ways"]:
+        medians = [
+            row[name]["median"]
+            for name in ("peak_jerk", "rms_jerk", "measured_peak_jerk", "reaction_median_s")
+        ]
+        jerks = [f"{value:.0f} rad/s³" for value in medians[:3]]
+        table.add_row(row["way"], f"{row['successes']} of {row['episodes']}", *jerks, f"{medians[3]:.2f} s")
+    console.print(table)
+    console.print(f"report {report}")
+
+
 app.command("import")(import_command)
 app.command("encode-instruction")(encode_instruction_command)
 
@@ -302,6 +337,8 @@ app.command("encode-instruction")(encode_instruction_command)
 app.command("export")(export_command)
 app.command("bench-onnx")(bench_onnx_command)
 app.command("verify-reference")(verify_reference_command)
+app.command("bench-control")(bench_control_command)
+app.command("doctor")(doctor_command)
 app.command("faults")(faults_command)
 
 

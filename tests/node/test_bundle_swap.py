@@ -241,6 +241,95 @@ def test_a_bundle_set_while_inactive_is_loaded_after_activation(systems, world, 
     )
 
 
+@pytest.fixture
+def own(bundle, tmp_path):
+    """A bundle under a name of its own, which a test may overwrite."""
+    return shutil.copytree(bundle, tmp_path / "own")
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_bundle_that_was_overwritten_is_loaded_when_it_is_set_again(
+    make_node, world, own, sibling_bundle, robot, active
+):
+    """The same name stands for what lies there now; unchanged files are not loaded again."""
+    node = make_node(System1Node, bundle=str(own), robot=str(robot), diagnostics_period_s=0.1)
+    old, model = value(node, "active_bundle"), node.model
+    if not active:
+        node.trigger_deactivate()
+    assert ask(node, own).successful
+    assert node.switch._swap.idle
+    shutil.copytree(sibling_bundle, own, dirs_exist_ok=True)
+    assert ask(node, own).successful
+    if not active:
+        node.trigger_activate()
+    world.wait_for(lambda: value(node, "active_bundle") != old, "the overwritten bundle")
+    assert node.model is not model
+    assert node.switch.name == str(own)
+
+
+@pytest.mark.parametrize(
+    ("change", "refused", "words"),
+    [("joints", True, "names and order must be equal"), ("nan", False, "NaN or infinite weights")],
+)
+def test_a_bundle_overwritten_by_one_that_cannot_run_leaves_the_old_one(
+    systems, world, bundle, own, change, refused, words
+):
+    """Setting it again is refused, or returned with the reason; what was loaded before goes on."""
+    system1 = systems[1]
+    ask(system1, own)
+    world.wait_for(lambda: system1.switch.name == str(own), "the swap")
+    world.wait_for_more("chunk")
+    old = world.newest("chunk").bundle_id
+    weights = own / "system1.safetensors"
+    if change == "joints":
+        names = ["elbow", "shoulder", "gripper"]
+        edit_manifest(own, lambda content: content["system1"].update(joint_names=names))
+    else:
+        tensors = load_file(weights)
+        save_file({name: tensor * float("nan") for name, tensor in tensors.items()}, weights)
+        edit_manifest(own, lambda content: content["files"].update({weights.name: file_sha256(weights)}))
+    result = ask(system1, own)
+    assert result.successful != refused
+    if refused:
+        assert words in result.reason
+    else:
+        world.wait_for_problem("/system1", words)
+    assert_goes_on(world, system1, own, old)
+
+
+def test_a_swap_with_the_command_node_in_one_process(context, spinner, world, bundle, sibling_bundle, robot):
+    """`control:=in_process`: System 1's own executor serves both; the swap begins a new epoch."""
+    common = {"robot": str(robot), "diagnostics_period_s": 0.1}
+    overrides = [Parameter(name, value=item) for name, item in common.items()]
+    given = {"bundle": str(bundle), "control": "in_process", "rate_hz": 10.0}
+    mine = [*overrides, *(Parameter(name, value=item) for name, item in given.items())]
+    system1 = System1Node(context=context, parameter_overrides=mine)
+    nodes = [
+        system1,
+        *(kind(context=context, parameter_overrides=overrides) for kind in system1.companions()),
+    ]
+    assert [type(node) for node in nodes] == [System1Node, CommandNode]
+    for node in nodes:
+        assert node.bring_up()
+        spinner.add(node)
+    states = []
+
+    def keep(message):
+        with world.changed:
+            states.append(message)
+            world.changed.notify_all()
+
+    world.create_subscription(RunState, "run_state", keep, qos.LATCHED)
+    world.wait_for(lambda: states, "the run state")
+    old, before = value(system1, "active_bundle"), states[-1]
+    assert ask(system1, sibling_bundle).successful
+    world.wait_for(lambda: value(system1, "active_bundle") != old, "the swap")
+    world.wait_for(lambda: states[-1].epoch == before.epoch + 1, "the new epoch")
+    after = states[-1].control_ticks
+    assert after > before.control_ticks
+    world.wait_for(lambda: states[-1].control_ticks > after, "a control loop that goes on")
+
+
 def test_another_bundle_of_either_system_begins_a_new_epoch(make_node, world, robot):
     """The command node hears of a swap from the system itself; the same bundle told again changes nothing."""
     make_node(CommandNode, robot=str(robot))

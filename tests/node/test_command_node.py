@@ -154,7 +154,7 @@ class World(Node):
             step=0.05,
             joint_names=self.chunk_names,
             horizon=60,
-            positions=(start + moves)[:, : len(self.chunk_names)].ravel().tolist(),
+            positions=np.clip(start + moves, -2.0, 2.0)[:, : len(self.chunk_names)].ravel().tolist(),
             bundle_id="b",
         )
         message.header.stamp = self.get_clock().now().to_msg()

@@ -1,11 +1,15 @@
 """A node as a process: signals end it in order, cleanly, at any moment."""
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
+
+from video2act_ros.control.realtime import raise_scheduling_class
 
 STOP_S = 2.0  # what the stack promises
 TIMEOUT_S = 30.0
@@ -34,9 +38,9 @@ sys.exit(run_node(Probe, args=[a for a in sys.argv if a != "slow"]))
 """
 
 
-def start(*arguments):
+def start(*arguments, node=NODE):
     return subprocess.Popen(
-        [sys.executable, "-c", NODE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", node, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -76,3 +80,35 @@ def test_wrong_parameters_end_the_process_with_one_line():
     assert (process.returncode, output) == (1, "")
     assert "'rate_hz' is 5000.0 Hz; it must lie in [1.0, 1000.0]" in errors
     assert len(errors.splitlines()) == 1
+
+
+def permitted_policy():
+    """Return the scheduling policy that a thread gets here which asks for SCHED_FIFO."""
+    policies = []
+
+    def ask():
+        raise_scheduling_class(10)
+        policies.append(os.sched_getscheduler(0))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join(TIMEOUT_S)
+    return policies[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "priority", "raised"),
+    [("CommandConfig", 40, True), ("CommandConfig", 0, False), ("System2Config", None, False)],
+)
+def test_only_a_process_that_just_controls_raises_its_threads(config, priority, raised):
+    """The executor may not be kept off the CPU while it holds the interpreter's lock; a model never gets that class."""
+    arguments = [] if priority is None else ["--ros-args", "-p", f"realtime_priority:={priority}"]
+    process = start(*arguments, node=NODE.replace("CommandConfig", config))
+    try:
+        assert process.stdout.readline() == "tick\n"
+        expected = permitted_policy() if raised else os.SCHED_OTHER
+        tasks = [int(name) for name in os.listdir(f"/proc/{process.pid}/task")]
+        assert {os.sched_getscheduler(task) for task in tasks} == {expected}
+    finally:
+        status, *_ = end(process, signal.SIGTERM)
+    assert status == 0

@@ -65,12 +65,12 @@ def infer_encoder(
     """
     try:
         transformer_config = _transformer_config(transformer, settings)
-        vae_config = _vae_config(vae, settings)
+        vae_part = vae_config({key: tensor.shape for key, tensor in vae.items()}, settings)
         config = VideoEncoderConfig.model_validate(
             {
                 "window_frames": max(settings.spatial.frames, settings.motion.frames),
                 "frame_period_s": settings.action_step_s,
-                "vae": vae_config.model_dump(),
+                "vae": vae_part.model_dump(),
                 "transformer": transformer_config.model_dump(),
                 "layer": settings.layer,
                 "channel_order": "bgr",
@@ -86,7 +86,7 @@ def infer_encoder(
     except ValidationError as error:
         raise BundleError(f"the video model's sizes do not fit together: {error}") from error
     merged, unused = _merge(transformer, lora, settings)
-    tensors = {f"vae.{key}": value for key, value in _vae_tensors(vae, vae_config).items()}
+    tensors = {f"vae.{key}": value for key, value in _vae_tensors(vae, vae_part).items()}
     blocks = _transformer_tensors(merged, transformer_config, config.layer)
     tensors |= {f"transformer.{key}": value for key, value in blocks.items()}
     notes = [f"kept blocks 0 to {config.layer - 1} of {transformer_config.num_layers}, dropped the head"]
@@ -163,8 +163,15 @@ def _rename(tensors: StoredTensors, convert: Any) -> StoredTensors:
     return {key: tensors[origin[id(value)]] for key, value in convert(dict(empty)).items()}
 
 
-def _vae_config(tensors: StoredTensors, settings: ReleasedSettings) -> WanVaeConfig:
-    shape = {key: tensor.shape for key, tensor in tensors.items()}
+def vae_config(
+    shape: Mapping[str, tuple[int, ...]], settings: ReleasedSettings | None = None
+) -> WanVaeConfig:
+    """Return the VAE whose encoder has these original keys and shapes.
+
+    Raises:
+        BundleError: they are not those of such a VAE.
+    """
+    settings = settings or ReleasedSettings()
     base, channels = shape[VAE_ANCHOR][:2]
     parts = [
         re.match(r"encoder\.downsamples\.(\d+)\.downsamples\.(\d+)\.residual\.2\.weight", key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -14,7 +15,6 @@ from transformers import AutoTokenizer, PreTrainedModel, T5EncoderModel, UMT5Enc
 
 from video2act_ros.bundles.checkpoint_files import read_pickle
 from video2act_ros.bundles.manifest import (
-    INSTRUCTIONS_FILE,
     Manifest,
     file_sha256,
     read_manifest,
@@ -24,6 +24,8 @@ from video2act_ros.bundles.write import write_instructions
 from video2act_ros.core.errors import BundleError
 
 T5_MAX_TOKENS = 1024
+SENTENCEPIECE_FILE = "spiece.model"
+TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ def video_text_of(text: str, source: Path, length: int) -> Tensor:
 @torch.inference_mode()
 def _encode(text: str, folder: Path, model: type[PreTrainedModel], max_tokens: int) -> Tensor:
     """Return the last hidden state (L, D) of the text's own tokens; nothing is padded."""
+    if (folder / SENTENCEPIECE_FILE).is_file() and not (folder / TOKENIZER_FILE).is_file():
+        _require_sentencepiece(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         encoder = model.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
@@ -107,6 +111,15 @@ def _encode(text: str, folder: Path, model: type[PreTrainedModel], max_tokens: i
         ) from error
     tokens = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_tokens)
     return _tokens(encoder(input_ids=tokens.input_ids).last_hidden_state.clone(), folder, "hidden state")
+
+
+def _require_sentencepiece(folder: Path) -> None:
+    if lacking := [name for name in ("sentencepiece", "google.protobuf") if find_spec(name) is None]:
+        packages = " ".join(name.replace("google.", "") for name in lacking)
+        raise BundleError(
+            f"{folder} has its tokenizer as {SENTENCEPIECE_FILE} only, and the library that reads it is missing; run: "
+            f"pip install {packages}, or give a folder with {TOKENIZER_FILE}"
+        )
 
 
 def add_instruction(folder: Path, text: str, t5: Path | None, umt5: Path | None) -> Manifest:
@@ -161,7 +174,11 @@ def check_video_text(manifest: Manifest, tokens: Tensor) -> None:
 
 
 def _store(folder: Path, manifest: Manifest, text: str, added: Mapping[str, Tensor]) -> Manifest:
-    path = folder / INSTRUCTIONS_FILE
+    """Write the embeddings under a name of their own; replacing the manifest, at one stroke, makes them count.
+
+    A crash before that leaves the old bundle, and one after it the new one; at most a file too many.
+    """
+    path = folder / manifest.instructions_file
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -172,12 +189,18 @@ def _store(folder: Path, manifest: Manifest, text: str, added: Mapping[str, Tens
     lists: dict[str, list[Tensor]] = {"system1": [], "system2": []}
     for system, value in added.items():
         lists[system] = [value if i == place else stored[f"{system}.{i}"] for i in range(len(names))]
-    temporary = path.with_suffix(".partial")
+    temporary = folder / "instructions.partial"
     write_instructions(temporary, lists["system1"], lists["system2"])
-    files = {**manifest.files, INSTRUCTIONS_FILE: file_sha256(temporary)}
-    changed = manifest.model_copy(update={"instructions": tuple(names), "files": files})
-    temporary.replace(path)
+    digest = file_sha256(temporary)
+    name = f"instructions-{digest[:12]}.safetensors"
+    files = {key: value for key, value in manifest.files.items() if key != path.name} | {name: digest}
+    changed = manifest.model_copy(
+        update={"instructions": tuple(names), "instructions_file": name, "files": files}
+    )
+    temporary.replace(folder / name)
     write_manifest(folder, changed)
+    if name != path.name:
+        path.unlink()
     return changed
 
 

@@ -15,17 +15,16 @@ from torch import Tensor
 
 from video2act_ros.bundles import self_test
 from video2act_ros.bundles.manifest import (
-    INSTRUCTIONS_FILE,
-    MANIFEST_FILE,
     Manifest,
     System1Section,
     System2Section,
+    bundle_id,
     check_files,
     features_id,
-    file_sha256,
     graph_files,
     read_manifest,
 )
+from video2act_ros.bundles.shards import give_memory, parameters_on_meta
 from video2act_ros.core.errors import BundleError
 from video2act_ros.system1.chunk_policy import ChunkPolicy
 from video2act_ros.system1.onnx_policy import OnnxPolicy
@@ -99,9 +98,12 @@ def load_policy(folder: Path, device: str = "auto", onnx: OnnxOptions | None = N
 
 
 def _torch_policy(folder: Path, section: System1Section, device: str) -> Policy:
-    policy = Policy(section.policy)
+    with parameters_on_meta():  # random weights would only be replaced
+        policy = Policy(section.policy)
+    chosen = choose_device(device)
+    give_memory(policy, chosen)
     policy.load_weights(_finite_weights(folder, section.weights))
-    return policy.to(choose_device(device)).eval()
+    return policy.to(chosen).eval()
 
 
 def load_encoder(folder: Path, device: str = "auto") -> LoadedEncoder:
@@ -121,10 +123,13 @@ def load_encoder(folder: Path, device: str = "auto") -> LoadedEncoder:
             f"bundle {folder}: features_id is {section.features_id}, its configuration and weights give {actual}; "
             "export the bundle again"
         )
-    encoder = VideoEncoder(section.encoder)
+    with parameters_on_meta():
+        encoder = VideoEncoder(section.encoder)
+    chosen = choose_device(device)
+    give_memory(encoder, chosen)
     weights = _finite_weights(folder, section.weights)
     encoder.load(*(_with_prefix(weights, part) for part in ("transformer.", "vae.")))
-    encoder = encoder.to(choose_device(device))
+    encoder = encoder.to(chosen)
     _run_self_test(
         folder,
         section.self_test,
@@ -135,11 +140,6 @@ def load_encoder(folder: Path, device: str = "auto") -> LoadedEncoder:
         text: value.float().numpy() for text, value in _instructions(folder, manifest, "system2").items()
     }
     return LoadedEncoder(encoder, manifest, section, bundle_id(folder, manifest), texts)
-
-
-def bundle_id(folder: Path, manifest: Manifest) -> str:
-    """Return the identity that messages carry: name and the manifest's hash."""
-    return f"{manifest.name}@{file_sha256(folder / MANIFEST_FILE)[:12]}"
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -168,14 +168,15 @@ def _finite_weights(folder: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
 
 
 def _instructions(folder: Path, manifest: Manifest, system: str) -> dict[str, Tensor]:
-    tensors = _read(folder / INSTRUCTIONS_FILE)
+    tensors = _read(folder / manifest.instructions_file)
     missing = [text for i, text in enumerate(manifest.instructions) if f"{system}.{i}" not in tensors]
     if missing or not manifest.instructions:
         raise BundleError(
-            f"bundle {folder}: {INSTRUCTIONS_FILE} lacks the {system} embedding of: "
+            f"bundle {folder}: {manifest.instructions_file} lacks the {system} embedding of: "
             f"{'; '.join(missing) or 'any instruction'}"
         )
-    return {text: tensors[f"{system}.{i}"] for i, text in enumerate(manifest.instructions)}
+    # Tensors as read are windows onto the file: copied, they outlive its being overwritten.
+    return {text: tensors[f"{system}.{i}"].clone() for i, text in enumerate(manifest.instructions)}
 
 
 def _run_self_test(

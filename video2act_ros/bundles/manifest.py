@@ -62,8 +62,8 @@ class System2Section(_Frozen):
 class Manifest(_Frozen):
     """One bundle; it holds System 1, System 2, or both.
 
-    `instructions` lists the texts whose embeddings lie in `instructions.safetensors` under
-    `system1.{i}` and `system2.{i}`; `files` maps every other file to its sha256.
+    `instructions` lists the texts whose embeddings lie in `instructions_file` under `system1.{i}` and
+    `system2.{i}`; `files` maps every other file to its sha256.
     """
 
     schema_version: Literal[1]
@@ -72,6 +72,7 @@ class Manifest(_Frozen):
     made_with: tuple[str, ...] = ()
     measured: dict[str, str] = Field(default_factory=dict)
     instructions: tuple[str, ...]
+    instructions_file: str = INSTRUCTIONS_FILE
     system1: System1Section | None = None
     system2: System2Section | None = None
     files: dict[str, str]
@@ -143,13 +144,18 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     temporary.replace(folder / MANIFEST_FILE)
 
 
+def bundle_id(folder: Path, manifest: Manifest) -> str:
+    """Return the identity that messages carry: name and the hash of the manifest, which hashes every file."""
+    return f"{manifest.name}@{file_sha256(folder / MANIFEST_FILE)[:12]}"
+
+
 def check_presence(folder: Path, manifest: Manifest) -> None:
     """Check, without reading any, that every file is there and that every needed one has a hash.
 
     Raises:
         BundleError: names the missing file or hash.
     """
-    needed = [INSTRUCTIONS_FILE]
+    needed = [manifest.instructions_file]
     for section in (manifest.system1, manifest.system2):
         if section is not None:
             needed += [*section.weights, section.self_test]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from video2act_ros.bundles.checkpoint_files import StoredTensor
 from video2act_ros.core.errors import BundleError
+
+_building = threading.Lock()
 
 Progress = Callable[[str, int], None]
 """Called with what is being done and how many bytes of weights were written since the last call."""
@@ -86,21 +89,31 @@ def read_shards(folder: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
 def parameters_on_meta() -> Iterator[None]:
     """Build modules inside without memory for their parameters; buffers are real.
 
-    Give them weights by `load_state_dict(…, assign=True)`. It changes how every thread builds modules, so it is
-    for programs that do nothing else meanwhile.
+    Give them weights by `load_state_dict(…, assign=True)`, or memory by `give_memory`. Other threads build
+    modules as ever; one thread at a time may be inside.
     """
-    register = nn.Module.register_parameter
+    with _building:
+        register, builder = nn.Module.register_parameter, threading.get_ident()
 
-    def register_on_meta(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
-        register(module, name, param)
-        if param is not None and param.device.type != "meta":
-            module._parameters[name] = nn.Parameter(param.detach().to("meta"), param.requires_grad)
+        def register_on_meta(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
+            register(module, name, param)
+            if param is not None and param.device.type != "meta" and threading.get_ident() == builder:
+                module._parameters[name] = nn.Parameter(param.detach().to("meta"), param.requires_grad)
 
-    nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        nn.Module.register_parameter = register  # type: ignore[method-assign]
+        nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            nn.Module.register_parameter = register  # type: ignore[method-assign]
+
+
+def give_memory(module: nn.Module, device: torch.device) -> None:
+    """Give every parameter on the meta device memory of unspecified content on `device`: load weights next."""
+    for part in module.modules():
+        for name, parameter in part._parameters.items():
+            if parameter is not None and parameter.is_meta:
+                memory = torch.empty_like(parameter, device=device)
+                part._parameters[name] = nn.Parameter(memory, parameter.requires_grad)
 
 
 def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:

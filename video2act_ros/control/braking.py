@@ -62,7 +62,8 @@ class Brake:
         """Return (3, J): distance, velocity and acceleration after `time_s`; exactly at rest at the end."""
         left = np.full_like(self.v, time_s)
         state = np.array([np.zeros_like(self.v), self.v, self.a])
-        for phase_s, jerk in zip(self.times_s, (-self.jerk, 0.0, self.jerk), strict=True):
+        jerks: tuple[Vector | float, ...] = (-self.jerk, 0.0, self.jerk)
+        for phase_s, jerk in zip(self.times_s, jerks, strict=True):
             state = advance(state, np.minimum(left, phase_s), jerk)
             left = np.maximum(left - phase_s, 0.0)
         state[1:, time_s >= self.durations_s] = 0.0

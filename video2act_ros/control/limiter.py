@@ -10,6 +10,7 @@ from video2act_ros.control.braking import Brake, stoppable_speed
 from video2act_ros.control.joint_limits import JointLimits, Vector
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.motion import MotionState
+from video2act_ros.core.types import FloatArray
 
 __all__ = ["JointLimits", "Limiter"]
 
@@ -73,7 +74,7 @@ class Limiter:
         """True when the output is exactly at rest."""
         return not np.any(self._state[1:])
 
-    def reset(self, positions: Vector) -> None:
+    def reset(self, positions: FloatArray) -> None:
         """Stand still at `positions` (J,), the measured pose.
 
         Raises:

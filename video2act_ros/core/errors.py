@@ -25,6 +25,10 @@ class SimulationError(Video2ActError):
     """The simulated robot cannot be built or rendered on this machine."""
 
 
+class TransportError(Video2ActError):
+    """The middleware did not take a message."""
+
+
 class DatasetError(Video2ActError):
     """A demonstration dataset is missing, damaged, or does not fit what is trained on it."""
 

@@ -57,6 +57,13 @@ class SwapFailure:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    """One wish; a later one for the same name is another: the files may have changed in between."""
+
+    name: str
+
+
 class ModelSwap(Generic[M]):
     """Loads what is asked for in a thread of its own and hands it over once both systems fit together.
 
@@ -76,7 +83,7 @@ class ModelSwap(Generic[M]):
         self._load = load
         self._changed = changed
         self._lock = threading.Lock()
-        self._wanted: str | None = None
+        self._wanted: _Request | None = None
         self._candidate: Candidate[M] | None = None
         self._failure: SwapFailure | None = None
         self._other = BundleStatus()
@@ -86,7 +93,7 @@ class ModelSwap(Generic[M]):
     def request(self, name: str) -> None:
         """Begin to load a bundle; an earlier request that is not carried out yet is dropped."""
         with self._lock:
-            self._wanted, self._candidate, self._failure = name, None, None
+            self._wanted, self._candidate, self._failure = _Request(name), None, None
             if self._loading:
                 return
             self._loading = True
@@ -152,25 +159,25 @@ class ModelSwap(Generic[M]):
         return not self._other.features_id or candidate.features_id in fitting
 
     def _run(self) -> None:
-        while (name := self._next()) is not None:
+        while (request := self._next()) is not None:
             candidate: Candidate[M] | None = None
             failure: SwapFailure | None = None
             try:
-                candidate = self._load(name)
+                candidate = self._load(request.name)
             except Exception as error:  # noqa: BLE001 - the top of a thread
-                failure = SwapFailure(name, error)
+                failure = SwapFailure(request.name, error)
             with self._lock:
-                current = self._wanted == name
+                current = self._wanted is request
                 if current:
                     self._candidate, self._failure = candidate, failure
-                    self._wanted = name if candidate is not None else None
+                    self._wanted = request if candidate is not None else None
             del candidate, failure  # nothing but the running node keeps a model alive
             if current:
                 self._changed()
 
-    def _next(self) -> str | None:
+    def _next(self) -> _Request | None:
         """Return what is to be loaded; None ends the thread."""
         with self._lock:
-            name = None if self._candidate is not None else self._wanted
-            self._loading = name is not None
-            return name
+            request = None if self._candidate is not None else self._wanted
+            self._loading = request is not None
+            return request

@@ -30,6 +30,7 @@ from video2act_ros.sim.tasks import get_task
 
 STEP_S = 60.0
 MISSED_LIMIT = 1e-3  # of all control ticks
+MEMORY_POINTS = 10  # of the curve of resident memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +146,15 @@ def _measure(
     node.wait_for(lambda: _engaged(node), STEP_S, "the engaged arm")
     node.wait_for(lambda: len(watch.bundles) == len(SYSTEMS), STEP_S, "both systems' bundles")
     watch.recording = watch.commands.recording = True
-    memory, before = {"before": _memory(stack)}, node.state
+    memory, before = [_memory(stack, 0)], node.state
     for index in range(options.swaps):
         system = SYSTEMS[index % len(SYSTEMS)]
         _swap(watch, node, stack, system, bundles[(index // len(SYSTEMS) + 1) % 2])
         node.reached(lambda: bool(stack.failed()), options.pause_s)  # drive on for a while
         progress(index + 1)
-        if index == 1:
-            memory["after_two_swaps"] = _memory(stack)
-    memory["after"], after = _memory(stack), node.state
+        if index + 1 in _memory_points(options.swaps):
+            memory.append(_memory(stack, index + 1))
+    after = node.state
     watch.recording = watch.commands.recording = False
     assert before is not None
     assert after is not None
@@ -182,7 +183,7 @@ def _report(
     options: SwapOptions,
     watch: SwapWatch,
     states: tuple[RunState, RunState],
-    memory: dict[str, dict[str, int]],
+    memory: list[dict[str, int]],
     metrics: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the figures; durations in seconds, memory in bytes."""
@@ -202,6 +203,7 @@ def _report(
         "commands_outside_limits": watch.commands.outside,
         "largest_velocity_share": max(check.largest_velocity for check in checks),
         "largest_acceleration_share": max(check.largest_acceleration for check in checks),
+        "largest_jerk_share": max(check.largest_jerk for check in checks),
         "gaps_in_commands_seen": sum(check.gaps for check in checks),
         "holds": len(watch.holds),
         "longest_hold_s": max(watch.holds, default=0.0),
@@ -213,9 +215,16 @@ def _report(
     }
 
 
-def _memory(stack: StackRunner) -> dict[str, int]:
-    """Return both systems' resident memory in bytes."""
-    return {system: _resident_bytes(stack.pid(f"{system}_node")) for system in SYSTEMS}
+def _memory_points(swaps: int) -> set[int]:
+    """Return after how many swaps memory is read: once both systems have two models behind them, then evenly."""
+    step = max(1, swaps // MEMORY_POINTS)
+    return {2 * len(SYSTEMS), swaps, *range(step, swaps, step)}
+
+
+def _memory(stack: StackRunner, swaps: int) -> dict[str, int]:
+    """Return both systems' resident memory in bytes after so many swaps."""
+    resident = {system: _resident_bytes(stack.pid(f"{system}_node")) for system in SYSTEMS}
+    return {"swaps": swaps, **resident}
 
 
 def _resident_bytes(pid: int) -> int:

@@ -37,6 +37,7 @@ class FaultResult:
     limit_violations: int
     reason_reported: str
     recovered: bool
+    detail: str = ""  # what was judged, for people
 
     @property
     def passed(self) -> bool:
@@ -79,6 +80,7 @@ def run_trial(fault: Fault, bench: Bench, seed: int) -> FaultResult:
         limit_violations=watch.violations,
         reason_reported=reason,
         recovered=recovered,
+        detail=watch.detail,
     )
 
 

@@ -71,6 +71,20 @@ class FaultWatch:
         return self.commands.outside + self.stop.outside
 
     @property
+    def detail(self) -> str:
+        """What was judged, and how near to its limits it came, in words."""
+        checks = self.commands.checks.values()
+        shares = {
+            name: max(getattr(check, f"largest_{name}") for check in checks)
+            for name in ("velocity", "acceleration", "jerk")
+        }
+        largest = ", ".join(f"{name} {100.0 * share:.1f} %" for name, share in shares.items())
+        return (
+            f"{self.commands.outside} of {self.commands.commands} commands outside (largest {largest} of the limit), "
+            f"{self.stop.outside} of {self.stop.samples} measured samples outside"
+        )
+
+    @property
     def engaged(self) -> bool:
         """Whether the newest run state is engaged."""
         return bool(self.states) and self.states[-1].state == RunState.ENGAGED

@@ -126,7 +126,10 @@ def open_bench(options: FaultOptions, *, sim_time: bool) -> Iterator[Bench]:
 def write_results(path: Path, results: list[FaultResult]) -> None:
     """Write a list with one object per fault."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    entries = [asdict(result) for result in results]
+    for entry in entries:
+        del entry["detail"]
+    path.write_text(json.dumps(entries, indent=2) + "\n")
 
 
 def write_markdown(path: Path, results: list[FaultResult], machine: str) -> None:

@@ -40,6 +40,7 @@ class BundleSwitch(Generic[M]):
         system: str,
         running: Candidate[M],
         load: Callable[[str], Candidate[M]],
+        identify: Callable[[str], str],
         wake: Callable[[], None],
         installed: Callable[[], None],
     ) -> None:
@@ -50,17 +51,20 @@ class BundleSwitch(Generic[M]):
             system: its role: system1 or system2.
             running: what the node loaded at configuration.
             load: makes a candidate of a bundle's name; called in another thread.
+            identify: returns the identity that a named bundle has on disk now; raises a Video2ActError.
             wake: makes the worker call `take` soon.
             installed: called in the executor's thread after a swap.
         """
         self._node = node
         self._system = system
+        self._identify = identify
         self._wake = wake
         self._installed = installed
         self._swap = ModelSwap(load, self._changed)
         self._tell_lock = threading.Lock()
         self._active = False
         self._returning = False
+        self._overwritten = False
         self._running = (running.name, running.bundle_id, running.features_id)
         self._status = node.create_publisher(String, bundle_status_topic(system), qos.LATCHED)
         params.tell(node, ACTIVE_BUNDLE, running.bundle_id)
@@ -69,6 +73,20 @@ class BundleSwitch(Generic[M]):
     def name(self) -> str:
         """The running bundle as `bundle` named it."""
         return self._running[0]
+
+    @property
+    def returning(self) -> bool:
+        """True while `bundle` is set back to the running one."""
+        return self._returning
+
+    def overwritten(self, name: str) -> bool:
+        """Return whether `name` is the running bundle's, but stands for another one on disk by now."""
+        if name != self.name:
+            return False
+        try:
+            return self._identify(name) != self._running[1]
+        except Video2ActError:
+            return False
 
     # -- life ---------------------------------------------------------------------------------------
 
@@ -107,16 +125,23 @@ class BundleSwitch(Generic[M]):
     # -- the executor's thread ----------------------------------------------------------------------
 
     def request(self, name: str) -> None:
-        """Follow the parameter's new value."""
-        if self._returning or not self._active:
+        """Follow the parameter's value; also one set again, whose files were overwritten meanwhile."""
+        if self._returning:
+            return
+        self._overwritten = self.overwritten(name)
+        if not self._active:
             return
         self._node.health.resolve(_PROBLEM)
-        if name == self.name:
+        if name == self.name and not self._overwritten:
             self._swap.cancel()
         else:
-            self._node.get_logger().info(f"loading bundle '{name}' while '{self.name}' goes on")
-            self._swap.request(name)
+            self._load(name)
         self._tell()
+
+    def _load(self, name: str) -> None:
+        self._overwritten = False
+        self._node.get_logger().info(f"loading bundle '{name}' while {self._running[1]} goes on")
+        self._swap.request(name)
 
     def follow(self) -> None:
         """Carry on what other threads have begun; also called now and then, should a notice get lost."""
@@ -135,8 +160,8 @@ class BundleSwitch(Generic[M]):
                 f"{why}; set the other system's bundle too, or this one back to '{self.name}', which goes on"
             )
             self._node.health.problem(_PROBLEM, text, Level.WARN)
-        elif self._swap.idle and self._wanted() != self.name:
-            self._swap.request(self._wanted())
+        elif self._swap.idle and (self._overwritten or self._wanted() != self.name):
+            self._load(self._wanted())
 
     def _give_up(self, failure: SwapFailure) -> None:
         """Return the parameter to what runs, and say why."""

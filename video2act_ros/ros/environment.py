@@ -19,6 +19,9 @@ MANIFEST_FILE = "manifest.yaml"
 
 _SEGMENT_BYTES = 64 << 20  # of config/fastdds.xml
 _PROCESSES = 6  # four nodes and two tools, one segment each
+SHARED_MEMORY_NEEDED_BYTES = _PROCESSES * _SEGMENT_BYTES
+"""Free space of /dev/shm from which the package's own transport profile is used."""
+
 _RESTARTED = "_VIDEO2ACT_RESTARTED"
 RUNNER_VARIABLE = "_VIDEO2ACT_RUNNER"
 """Holds the process id of the runner in the environment of the processes that it starts."""
@@ -46,7 +49,7 @@ def prepare(*, may_restart: bool = False) -> None:
     """
     _find_own_prefix(may_restart)
     os.environ.setdefault("RMW_FASTRTPS_PUBLICATION_MODE", "ASYNCHRONOUS")  # a dead reader must not block
-    if shared_memory_bytes() >= _PROCESSES * _SEGMENT_BYTES:
+    if shared_memory_bytes() >= SHARED_MEMORY_NEEDED_BYTES:
         os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(share_path() / "config" / "fastdds.xml"))
     _tune_allocator()
 

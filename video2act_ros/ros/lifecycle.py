@@ -14,6 +14,7 @@ from video2act_ros.core.config import NodeConfig
 from video2act_ros.core.errors import Video2ActError
 from video2act_ros.ros import params
 from video2act_ros.ros.diagnostics import DiagnosticsPublisher, Health
+from video2act_ros.ros.publisher import GuardedPublisher
 
 _LOG_PERIOD_S = 2.0  # between two log lines of one repeating problem
 
@@ -78,6 +79,13 @@ class ManagedNode(LifecycleNode):
                 callback(message)
 
         self.create_subscription(message_type, topic, guarded, profile)
+
+    def create_publisher(self, *arguments: Any, **options: Any) -> GuardedPublisher:
+        """Return a publisher that tells on /diagnostics what it could not send."""
+        options.setdefault("publisher_class", GuardedPublisher)
+        publisher: GuardedPublisher = super().create_publisher(*arguments, **options)
+        publisher.on_failure = lambda error: self.report_problem("transport", error)
+        return publisher
 
     @contextlib.contextmanager
     def reporting(self, name: str) -> Iterator[None]:

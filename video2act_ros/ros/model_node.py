@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
 from video2act_msgs.msg import RunState
 from video2act_ros.core.config import ModelConfig, NodeConfig
-from video2act_ros.core.errors import InstructionError
+from video2act_ros.core.errors import InstructionError, Video2ActError
 from video2act_ros.core.instructions import choose_instruction
+from video2act_ros.core.memory import return_free_memory
 from video2act_ros.core.model_swap import Candidate
 from video2act_ros.core.robot_profile import RobotProfile, load_robot_profile
 from video2act_ros.core.run_context import RunContext
@@ -50,6 +53,8 @@ class ModelNode(ManagedNode, Generic[Model]):
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__(**node_arguments)
         params.declare_told(self, ACTIVE_BUNDLE, "the bundle that runs: its name and its manifest's hash")
+        self.add_on_set_parameters_callback(self._check_again)
+        self.add_post_set_parameters_callback(self._follow_bundle)
 
     def load_model(self, folder: Path) -> Model:
         """Load and test a bundle's model; in any thread."""
@@ -86,7 +91,13 @@ class ModelNode(ManagedNode, Generic[Model]):
         self.choose_instruction(self.config.instruction)
         self._wish = self.create_publisher(String, "instruction", qos.DATA)
         self.switch = BundleSwitch(
-            self, self.SYSTEM, first, self._load, lambda: self.worker.wake(), self.model_changed
+            self,
+            self.SYSTEM,
+            first,
+            self._load,
+            self._identify,
+            lambda: self.worker.wake(),
+            self.model_changed,
         )
 
     def start(self) -> None:
@@ -135,11 +146,9 @@ class ModelNode(ManagedNode, Generic[Model]):
         self.choose_instruction(config.instruction)
 
     def config_changed(self, previous: NodeConfig) -> None:
-        """Begin to change to another bundle; ask the command node for another instruction."""
+        """Ask the command node for another instruction, or for the new bundle's."""
         if self.state_name not in ("inactive", "active") or not isinstance(previous, ModelConfig):
             return
-        if self.config.bundle != previous.bundle:
-            self.switch.request(self.config.bundle)
         if self.config.bundle == previous.bundle or self.config.instruction != previous.instruction:
             self._wish.publish(String(data=self.choose_instruction(self.config.instruction)))
 
@@ -147,6 +156,25 @@ class ModelNode(ManagedNode, Generic[Model]):
         """Look after a change of bundles."""
         if self.state_name == "active":
             self.switch.follow()
+
+    def _check_again(self, parameters: list[Parameter]) -> SetParametersResult:
+        """Refuse to load the running bundle's name again where its files on disk cannot run here."""
+        try:
+            for name in self._bundles_set(parameters):
+                if not self.switch.returning and name == self.config.bundle == self.switch.name:
+                    self._check_bundle(name)
+        except Video2ActError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _follow_bundle(self, parameters: list[Parameter]) -> None:
+        with self.reporting("parameters"):
+            for name in self._bundles_set(parameters):
+                self.switch.request(name)
+
+    def _bundles_set(self, parameters: list[Parameter]) -> list[str]:
+        known = self.state_name in ("inactive", "active")
+        return [str(item.value) for item in parameters if known and item.name == "bundle"]
 
     def _check_bundle(self, name: str) -> None:
         """Check what takes no time: manifest, presence of the files, robot, instruction."""
@@ -165,16 +193,26 @@ class ModelNode(ManagedNode, Generic[Model]):
                 "change the instruction first"
             )
 
+    def _identify(self, name: str) -> str:
+        from video2act_ros.bundles.manifest import bundle_id, read_manifest
+
+        folder = resolve_bundle(name)
+        return bundle_id(folder, read_manifest(folder))
+
     def _load(self, name: str) -> Candidate[Model]:
-        model = self.load_model(resolve_bundle(name))
-        self.check_fit(model.manifest, name)
-        return Candidate(name, model.bundle_id, model.section.features_id, model)
+        try:
+            model = self.load_model(resolve_bundle(name))
+            self.check_fit(model.manifest, name)
+            return Candidate(name, model.bundle_id, model.section.features_id, model)
+        finally:
+            return_free_memory()
 
     def _work(self) -> bool:
         """Change the model if there is one to change to, then do one step."""
         candidate = self.switch.take()
         if candidate is not None:
             self.use(candidate.model)
+            return_free_memory()  # of the old model
             self.switch.done(candidate)
         return self.step()
 

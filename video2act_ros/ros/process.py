@@ -15,6 +15,8 @@ from rclpy.context import Context
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from video2act_ros.control.realtime import raise_helper_threads
+from video2act_ros.core.config import CommandConfig
 from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.ros import environment
 from video2act_ros.ros.lifecycle import ManagedNode
@@ -71,6 +73,7 @@ def run_node(*node_classes: type[ManagedNode], args: Sequence[str] | None = None
             nodes.append(waiting[0]())
             executor.add_node(nodes[-1])
             waiting = [*waiting[1:], *nodes[-1].companions()]
+        _care_for_control(nodes)
         if not _bring_up(nodes, signals) and not runs_alone:
             return 1  # nobody will configure it again, and the runner's user should know at once
         while not signals.stopping.is_set():  # EventsExecutor.spin() would hold the interpreter lock
@@ -90,6 +93,15 @@ def run_node(*node_classes: type[ManagedNode], args: Sequence[str] | None = None
         gc.freeze()  # else the interpreter walks a model library's objects for seconds while it ends
         if finished and args is None:
             _leave_unfinished_work()
+
+
+def _care_for_control(nodes: list[ManagedNode]) -> None:
+    """Raise the threads of a process that only controls; one that also computes a model stays as it is."""
+    configs = [node.config for node in nodes]
+    priorities = [config.realtime_priority for config in configs if isinstance(config, CommandConfig)]
+    if priorities and len(priorities) == len(nodes):
+        scheduling = raise_helper_threads(priorities[0])
+        nodes[0].get_logger().debug(f"threads beside the control thread: {scheduling}")
 
 
 def _leave_unfinished_work() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -19,6 +20,7 @@ from video2act_ros.system1.policy import Policy
 from video2act_ros.system2.config import VideoEncoderConfig
 from video2act_ros.system2.encoder import VideoEncoder, load_video_encoder
 from video2act_ros.training import train_video
+from video2act_ros.training.compare_splices import Way, compare, report, timings
 from video2act_ros.training.dataset import load_demonstrations
 from video2act_ros.training.evaluate import ClosedLoop, Outcome, Timing, evaluate
 from video2act_ros.training.policy_data import PolicyDataLayout, prepare_policy_data
@@ -124,3 +126,25 @@ def evaluate_run(
             rate = sum(item.success for item in outcomes) / len(outcomes)
             progress.update(bar, advance=1, description=f"success {100 * rate:.0f} %")
     return outcomes
+
+
+def compare_run(bundle: Path, task: str, episodes: int, seed: int, profile: Path) -> dict[str, Any]:
+    """Compare the ways of driving over the seeds `seed` … `seed + episodes - 1`; return the report."""
+    robot, chosen, base, seeds = (
+        load_robot_profile(profile),
+        get_task(task),
+        Timing(),
+        range(seed, seed + episodes),
+    )
+    with SimEpisode(chosen, robot) as episode, Progress() as progress:
+        policy, encoder = load_policy(bundle, "cpu"), load_encoder(bundle, "cpu")
+
+        def make_loop(timing: Timing) -> ClosedLoop:
+            return ClosedLoop(episode, robot, policy, encoder, timing, chosen.instruction)
+
+        bar = progress.add_task("ways", total=len(timings(base)))
+        ways: list[Way] = []
+        for way in compare(make_loop, base, seeds):
+            ways.append(way)
+            progress.update(bar, advance=1, description=f"{way.name}: {way.successes} of {episodes}")
+    return report(ways, base, seeds)

@@ -9,8 +9,8 @@ from video2act_ros.bundles.checkpoint_files import StoredTensor
 from video2act_ros.bundles.infer_encoder import (
     _transformer_config,
     _transformer_tensors,
-    _vae_config,
     _vae_tensors,
+    vae_config,
 )
 from video2act_ros.bundles.infer_policy import infer_policy
 from video2act_ros.bundles.released_settings import ReleasedSettings
@@ -41,7 +41,7 @@ def full_encoder():
     config = VideoEncoderConfig(
         window_frames=61,
         frame_period_s=0.04,
-        vae=_vae_config(vae, settings),
+        vae=vae_config({key: tensor.shape for key, tensor in vae.items()}, settings),
         transformer=transformer,
         layer=20,
         spatial=settings.spatial,

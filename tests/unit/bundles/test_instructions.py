@@ -1,12 +1,15 @@
 """Instructions are embedded by text encoders, or their embeddings imported, and added to a bundle."""
 
 import shutil
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
+from video2act_ros.bundles import instructions
 from video2act_ros.bundles.instructions import (
     add_instruction,
     language_of,
@@ -89,6 +92,44 @@ def test_an_added_instruction_is_loaded(encoders, copy):
     assert torch.equal(policy.instructions["lift cube"], language_of("lift cube", encoders[0]))
     for text, embedding in before.instructions.items():
         assert torch.equal(policy.instructions[text], embedding)
+
+
+@pytest.mark.parametrize("step", ["write_instructions", "file_sha256", "write_manifest", "the end"])
+def test_a_crash_while_adding_leaves_a_whole_bundle(encoders, copy, monkeypatch, step):
+    """At whatever step the program dies, the bundle loads, as it was or with the new text."""
+    before = list(load_policy(copy, "cpu").instructions)
+
+    class Crash(BaseException):
+        """Ends the program as a killed process ends."""
+
+    def crash(*arguments, **named):
+        raise Crash
+
+    if step == "the end":
+        monkeypatch.setattr(Path, "unlink", crash)
+    else:
+        monkeypatch.setattr(instructions, step, crash)
+    with pytest.raises(Crash):
+        add_instruction(copy, "lift cube", *encoders)
+    monkeypatch.undo()
+    expected = [*before, "lift cube"] if step == "the end" else before
+    assert (
+        list(load_policy(copy, "cpu").instructions)
+        == expected
+        == list(load_encoder(copy, "cpu").instructions)
+    )
+    add_instruction(copy, "cube", *encoders)
+    assert list(load_policy(copy, "cpu").instructions) == [*expected, "cube"]
+
+
+def test_a_tokenizer_that_cannot_be_read_here_names_its_library(encoders, tmp_path):
+    """A folder with the SentencePiece model alone is refused with the package to install."""
+    if find_spec("sentencepiece") is not None:
+        pytest.skip("the library is installed")
+    folder = shutil.copytree(encoders[0], tmp_path / "t5")
+    (folder / "tokenizer.json").rename(folder / "spiece.model")
+    with pytest.raises(BundleError, match="pip install sentencepiece"):
+        language_of(TEXT, folder)
 
 
 def test_a_known_instruction_is_replaced(encoders, copy):

@@ -1,6 +1,9 @@
 """A bundle is refused, with one clear message, unless it is whole and computes what its maker computed."""
 
+import gc
 import shutil
+import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -10,8 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from video2act_ros.bundles.load import load_encoder, load_policy
 from video2act_ros.bundles.manifest import check_robot, file_sha256, read_manifest
+from video2act_ros.bundles.self_test import encoder_stages, policy_stages
+from video2act_ros.bundles.shards import parameters_on_meta
 from video2act_ros.core.errors import BundleError, InstructionError
 from video2act_ros.core.instructions import choose_instruction
+from video2act_ros.core.model_swap import Candidate, ModelSwap
 from video2act_ros.core.robot_profile import RobotProfile
 
 
@@ -42,6 +48,74 @@ def test_a_whole_bundle_loads_and_knows_its_instructions(bundle):
     assert policy.section.features_id == encoder.section.features_id
     assert list(policy.instructions) == list(encoder.instructions) == list(policy.manifest.instructions)
     assert policy.bundle_id == encoder.bundle_id
+
+
+PATIENCE_S = 60.0
+LOADERS = {"policy": load_policy, "encoder": load_encoder}
+
+
+def live_tensors():
+    return sum(issubclass(type(item), torch.Tensor) for item in gc.get_objects())
+
+
+@pytest.mark.parametrize("part", LOADERS)
+def test_swap_after_swap_the_old_model_and_all_its_tensors_are_freed(bundle, sibling_bundle, part):
+    """Without the garbage collector's help no model outlives its successor, and no tensor is left over."""
+    ready = threading.Event()
+
+    def load(name):
+        loaded = LOADERS[part](bundle if int(name) % 2 else sibling_bundle, "cpu")
+        return Candidate(name, loaded.bundle_id, "features", loaded)
+
+    swap = ModelSwap(load, ready.set)
+    running, counts = load("0").model, []
+    gc.collect()
+    gc.disable()
+    try:
+        for index in range(1, 6):
+            old = weakref.ref(getattr(running, part))
+            swap.request(str(index))
+            assert ready.wait(PATIENCE_S)
+            ready.clear()
+            running = swap.take("features").model
+            swap.done()
+            assert old() is None
+            counts.append(live_tensors())
+    finally:
+        gc.enable()
+    assert len(set(counts)) == 1, counts
+
+
+@pytest.mark.parametrize("part", LOADERS)
+def test_overwriting_a_bundle_leaves_the_loaded_model_as_it_is(copy, part):
+    """Files that are copied over in place are not what runs: neither weights nor instructions follow them."""
+    loaded = LOADERS[part](copy, "cpu")
+    section, stages = loaded.section, {"policy": policy_stages, "encoder": encoder_stages}[part]
+    stored = {name: value.clone() for name, value in load_file(copy / section.self_test).items()}
+    before = stages(getattr(loaded, part), stored)
+    texts = {text: torch.as_tensor(value).clone() for text, value in loaded.instructions.items()}
+    for path in copy.glob("*.safetensors"):
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.seek(size // 8)
+            file.write(b"\x11" * (size - size // 8))
+    after = stages(getattr(loaded, part), stored)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert all(
+        torch.equal(value, torch.as_tensor(loaded.instructions[text])) for text, value in texts.items()
+    )
+
+
+def test_building_without_memory_leaves_other_threads_alone():
+    """A model may be loaded while another thread builds modules of its own."""
+    built = []
+    with parameters_on_meta():
+        thread = threading.Thread(target=lambda: built.append(torch.nn.Linear(2, 2)))
+        thread.start()
+        thread.join()
+        assert torch.nn.Linear(2, 2).weight.is_meta
+    assert not built[0].weight.is_meta
+    assert not torch.nn.Linear(2, 2).weight.is_meta
 
 
 def test_a_missing_bundle_is_named(tmp_path):

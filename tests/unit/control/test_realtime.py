@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 
@@ -84,6 +86,34 @@ def test_the_scheduling_class_is_always_reported():
     thread.join(10.0)
     assert words[0] == "SCHED_FIFO 10" or words[0].startswith("normal (")
     assert raise_scheduling_class(0) == "normal"
+
+
+HELPERS = """
+import os, threading
+from video2act_ros.control.realtime import raise_helper_threads
+done = threading.Event()
+helper = threading.Thread(target=done.wait)
+helper.start()
+print(raise_helper_threads({priority}))
+tasks = [int(name) for name in os.listdir("/proc/self/task")]
+print({{(os.sched_getscheduler(task), os.sched_getparam(task).sched_priority) for task in tasks}})
+done.set()
+"""
+
+
+@pytest.mark.parametrize(("priority", "granted"), [(40, 30), (5, 1), (0, 0)])
+def test_every_thread_of_the_process_stays_below_the_control_thread(priority, granted):
+    """All threads get one class: SCHED_FIFO below the control thread's, or the normal one where refused."""
+    script = HELPERS.format(priority=priority)
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    words, threads = run.stdout.splitlines()
+    if words == f"SCHED_FIFO {granted}":
+        assert threads == f"{{(1, {granted})}}"
+    else:
+        assert words.startswith("normal")
+        assert threads == "{(0, 0)}"
 
 
 def test_stop_before_start_is_harmless():

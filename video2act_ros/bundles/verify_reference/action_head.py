@@ -13,6 +13,7 @@ from video2act_ros.bundles.verify_reference.folder import ReferenceFile
 from video2act_ros.bundles.verify_reference.models import (
     Computed,
     build_policy,
+    compressor_head_dim,
     encoder_config,
     last,
     policy_weights,
@@ -129,7 +130,8 @@ def token_compressor(file: ReferenceFile) -> Computed:
     prefix = file.entry["prefix"]
     state = policy_weights(file)
     shapes = {key: tuple(value.shape) for key, value in state.items()}
-    config = infer_compressor(shapes, ReleasedSettings(), prefix.split("_")[0])
+    settings = ReleasedSettings(compressor_head_dim=compressor_head_dim(state, file.config))
+    config = infer_compressor(shapes, settings, prefix.split("_")[0])
     if config is None:
         raise InputError(f"the weights hold no '{prefix}'")
     features = file.given("features")

@@ -28,6 +28,18 @@ def informative(name: str) -> bool:
     return "bf16" in name
 
 
+def full_name(name: str) -> str:
+    """Return a tensor's name without the part that tells which of its values were stored."""
+    match = _THINNED.match(name)
+    return match["base"] if match else name
+
+
+def full_size(name: str, stored: Tensor) -> tuple[int, ...]:
+    """Return the largest shape of which every n-th value was stored, n being what the name says."""
+    match = _THINNED.match(name)
+    return tuple(length * int(match["step"]) if match else length for length in stored.shape)
+
+
 def compare(stored: Mapping[str, Tensor], computed: Mapping[str, Tensor]) -> Errors:
     """Compare every stored `out.*`, and each `mid.*` that was computed.
 

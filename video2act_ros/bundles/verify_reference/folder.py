@@ -40,7 +40,11 @@ class ReferenceFolder:
         """
         if name not in self.entries:
             raise BundleError(f"{MANIFEST} does not describe {name}; add it there or remove the file")
-        return ReferenceFile(name, self, self.entries[name], self.tensors(name))
+        tensors = self.tensors(name)
+        listed = self.entries[name].get("tensors", {})
+        if lacking := sorted(set(listed) - set(tensors)):
+            raise BundleError(f"{name} lacks {', '.join(lacking[:3])}, which {MANIFEST} lists; copy it again")
+        return ReferenceFile(name, self, self.entries[name], tensors)
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Return one file's tensors; raises as `open` does."""
@@ -90,10 +94,11 @@ def read_folder(path: Path) -> ReferenceFolder:
     """
     try:
         content = json.loads((path / MANIFEST).read_text())
-        return ReferenceFolder(path, content["config"], content["files"])
+        entries = {str(name): dict(entry) for name, entry in content["files"].items()}
+        return ReferenceFolder(path, dict(content["config"]), entries)
     except OSError as error:
         raise BundleError(
             f"no reference values at {path}: {MANIFEST} cannot be read; give their folder"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{path / MANIFEST} is damaged ({error!r}); copy the folder again") from error

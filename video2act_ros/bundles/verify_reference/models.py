@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from video2act_ros.bundles.infer_encoder import vae_config
 from video2act_ros.bundles.infer_policy import infer_policy
 from video2act_ros.bundles.released_settings import (
     CAMERAS,
+    COMPRESSOR_HEAD_DIM,
+    LATENT_PIXELS,
     WAN_LATENTS_MEAN,
-    WAN_LATENTS_STD,
     ReleasedSettings,
 )
 from video2act_ros.bundles.verify_reference.folder import ReferenceFile
@@ -32,8 +35,9 @@ Weights = dict[str, Tensor]
 Computed = dict[str, Tensor]
 """Tensors under the names `out.*` and `mid.*` of the file they are compared with."""
 
-PIXELS_PER_LATENT = 16
+WAN_PATCH = (1, 2, 2)  # where no weights tell
 _COMPRESSOR = "_token_compressor."
+_COMPRESSOR_QUERIES = re.compile(r"_token_compressor\.layers\.0\.0\.to_q\.weight$")
 
 
 def policy_weights(file: ReferenceFile) -> Weights:
@@ -77,8 +81,14 @@ def _is_policy(state: Mapping[str, Tensor]) -> bool:
     return "model.x_pos_embed" in state or any(_COMPRESSOR in key for key in state)
 
 
-def transformer_config(wan: Mapping[str, Any], channels: int = 48) -> TransformerConfig:
-    """Return the video transformer of one `wan` section."""
+def transformer_config(
+    wan: Mapping[str, Any], state: Mapping[str, Tensor] | None = None
+) -> TransformerConfig:
+    """Return the video transformer of one `wan` section; its weights tell channels and patches."""
+    channels, patch = len(WAN_LATENTS_MEAN), WAN_PATCH
+    if state is not None:
+        _, channels, frames, rows, columns = state["patch_embedding.weight"].shape
+        patch = (frames, rows, columns)
     return TransformerConfig(
         num_attention_heads=wan["num_heads"],
         attention_head_dim=wan["dim"] // wan["num_heads"],
@@ -88,13 +98,13 @@ def transformer_config(wan: Mapping[str, Any], channels: int = 48) -> Transforme
         freq_dim=wan["freq_dim"],
         ffn_dim=wan["ffn_dim"],
         num_layers=wan["num_layers"],
+        patch_size=patch,
     )
 
 
 def wan_vae_config(state: Mapping[str, Tensor]) -> WanVaeConfig:
     """Return the VAE whose encoder these weights are, with the released normalisation of latents."""
-    width = next(value.shape[0] for key, value in state.items() if key.endswith("encoder.conv1.weight"))
-    return WanVaeConfig(base_dim=width, latents_mean=WAN_LATENTS_MEAN, latents_std=WAN_LATENTS_STD)
+    return vae_config({key.removeprefix("model."): tuple(value.shape) for key, value in state.items()})
 
 
 def streams(config: Mapping[str, Any], **sizes: Mapping[str, Any]) -> dict[str, StreamConfig]:
@@ -117,22 +127,33 @@ def encoder_config(
     group: Mapping[str, Any],
     text_length: int,
     parts: Mapping[str, StreamConfig],
+    *,
     vae: WanVaeConfig | None = None,
+    state: Mapping[str, Tensor] | None = None,
 ) -> VideoEncoderConfig:
     """Return the encoder of one `group` (the folder's configuration itself, or its run-time section).
 
     Without a VAE of its own the encoder only takes latents; a linear one of the same geometry stands in.
     """
+    transformer = transformer_config(group["wan"], state)
     return VideoEncoderConfig(
         window_frames=max(part.frames for part in parts.values()),
         frame_period_s=1.0 / config["fps"],
-        vae=vae or PatchVaeConfig(patch_size=PIXELS_PER_LATENT),
-        transformer=transformer_config(group["wan"]),
+        vae=vae or PatchVaeConfig(patch_size=LATENT_PIXELS, channels=transformer.in_channels),
+        transformer=transformer,
         layer=group["wan_extract"],
         text=TextConfig(length=text_length, dim=group["wan"]["text_dim"]),
         spatial=parts["spatial"],
         motion=parts["motion"],
     )
+
+
+def compressor_head_dim(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> int:
+    """Return the width of one head of the token compressors; the weights tell that of all heads together."""
+    widths = (value.shape[0] for key, value in state.items() if _COMPRESSOR_QUERIES.search(key))
+    heads = config.get("comp", {}).get("heads")
+    width = next(widths, None)
+    return COMPRESSOR_HEAD_DIM if width is None or heads is None else width // heads
 
 
 def build_policy(
@@ -150,6 +171,7 @@ def build_policy(
     settings = ReleasedSettings(
         cameras=CAMERAS if count == len(CAMERAS) else tuple(f"cam_{index}" for index in range(count)),
         history=history or config["hist"],
+        compressor_head_dim=compressor_head_dim(state, config),
         ctrl_freq_hz=config["ctrl_freq"],
         sampler_steps=steps or config["steps"],
     )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from video2act_ros.bundles.verify_reference.compare import informative
+from video2act_ros.bundles.verify_reference.compare import full_name, informative
 from video2act_ros.bundles.verify_reference.folder import ReferenceFile
 from video2act_ros.bundles.verify_reference.models import (
     Computed,
@@ -62,13 +62,13 @@ def _operator(file: ReferenceFile, name: str) -> tuple[str, dict[str, Any]]:
         if key in config["motion"]
     }
     configured = {"fps": float(config["fps"]), **band}
-    if name in ("sobel", "scharr", "laplace"):
+    if name in ("sobel", "scharr", "laplace", "none"):
         return name, {}
     if name == "fft.defaults":
         return "fft", {}
     if name == "fft.cfg":
         return "fft", configured
-    if name in ("fft_sobel", "fft+sobel", "sobel+fft"):
+    if name in ("fft_sobel", "sobel_fft", "fft+sobel", "sobel+fft"):
         return "fft+sobel", configured
     if match := re.fullmatch(r"fft\.fps([\d.]+)_([\d.]+)_([\d.]+)", name):
         fps, low, high = map(float, match.groups())
@@ -82,17 +82,25 @@ def _operator(file: ReferenceFile, name: str) -> tuple[str, dict[str, Any]]:
 
 
 def _moft_share(file: ReferenceFile) -> float:
-    """Return the largest share whose kept channels the file lists: the one that its `out.moft` shows."""
+    """Return the share that `out.moft` shows: a listed one, or the configured, that keeps as many channels."""
     listed = f"out.{_KEPT_CHANNELS}"
     shares = [float(name.removeprefix(listed)) for name in file.tensors if name.startswith(listed)]
-    return max(shares, default=float(file.config["motion"]["prop_motion"]))
+    shares += [float(file.config["motion"]["prop_motion"])] if "prop_motion" in file.config["motion"] else []
+    stored = next(value for name, value in file.tensors.items() if full_name(name) == "out.moft")
+    kept = int(stored.float().abs().sum(dim=(0, 2, 3, 4)).count_nonzero())
+    latents = file.given("latents")
+    if stored.shape[1] == latents.shape[1]:
+        fitting = [share for share in shares if len(moving_channels(latents, share)) == kept]
+        shares = fitting or shares
+    return max(shares)
 
 
 def wan_features(file: ReferenceFile) -> Computed:
     """The features of the last block that runs, with that block's and its predecessors' parts."""
-    model = VideoModel(transformer_config(file.config["wan"]), file.config["wan_extract"]).eval()
+    state = video_model_weights(file)
+    model = VideoModel(transformer_config(file.config["wan"], state), file.config["wan_extract"]).eval()
     transformer = model.transformer
-    load_weights(transformer, transformer_weights(video_model_weights(file)), "transformer weights")
+    load_weights(transformer, transformer_weights(state), "transformer weights")
     parts: dict[str, nn.Module] = {"mid.context_embedded": transformer.condition_embedder.text_embedder}
     for index, block in enumerate(transformer.blocks):
         name = f"mid.block{index}."
@@ -114,8 +122,9 @@ def wan_features(file: ReferenceFile) -> Computed:
 @torch.no_grad()
 def whole_transformer(file: ReferenceFile) -> Computed:
     """Every block and the head."""
-    model = build_transformer(transformer_config(file.config["wan"])).eval()
-    load_weights(model, transformer_weights(video_model_weights(file)), "transformer weights")
+    state = video_model_weights(file)
+    model = build_transformer(transformer_config(file.config["wan"], state)).eval()
+    load_weights(model, transformer_weights(state), "transformer weights")
     velocity = model(file.given("latents"), file.given("timestep"), file.given("context"), return_dict=False)[
         0
     ]

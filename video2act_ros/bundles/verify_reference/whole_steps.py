@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from video2act_ros.bundles.released_settings import BIMANUAL_INDICES, CAMERAS
+from video2act_ros.bundles.released_settings import BIMANUAL_INDICES, CAMERAS, LATENT_PIXELS
+from video2act_ros.bundles.verify_reference.compare import full_name, full_size
 from video2act_ros.bundles.verify_reference.folder import ReferenceFile
 from video2act_ros.bundles.verify_reference.models import (
-    PIXELS_PER_LATENT,
     Computed,
     build_policy,
     encoder_config,
@@ -33,7 +35,6 @@ from video2act_ros.system2.encoder import VideoEncoder
 
 _STREAMS = (LatentStream.SPATIAL, LatentStream.MOTION)
 _GRIPPERS = (6, 13)  # of the two arms' 14 joints
-_SIGLIP_SIDE = 384
 _ENLARGED = 20
 
 
@@ -95,23 +96,27 @@ def _latent_encoder(file: ReferenceFile, latents: list[Tensor], text_length: int
     sizes = [
         {
             "frames": 1 + 4 * (values.shape[2] - 1),
-            "width": PIXELS_PER_LATENT * values.shape[4],
-            "height": PIXELS_PER_LATENT * values.shape[3],
+            "width": LATENT_PIXELS * values.shape[4],
+            "height": LATENT_PIXELS * values.shape[3],
         }
         for values in (latents * 2 if single else latents)
     ]
     if single:
         rows, columns = config["single_size"]
-        size = (rows // PIXELS_PER_LATENT, columns // PIXELS_PER_LATENT)
+        size = (rows // LATENT_PIXELS, columns // LATENT_PIXELS)
         sizes[0] |= {"method": "none", "latent_size": size}
     else:
-        frames = min(config["motion_latent_t"], latents[1].shape[2])
-        select = config["motion"].get("latent_frame_select", "last")
-        sizes[1] |= {"latent_frames": frames, "frame_select": select}
-    parts = streams(config, spatial=sizes[0], motion=sizes[1])
-    encoder = VideoEncoder(encoder_config(config, config, text_length, parts))
-    encoder.load(video_model_weights(file), encoder.vae.state_dict())
+        sizes[1] |= _selection(config, latents[1].shape[2])
+    parts, state = streams(config, spatial=sizes[0], motion=sizes[1]), video_model_weights(file)
+    encoder = VideoEncoder(encoder_config(config, config, text_length, parts, state=state))
+    encoder.load(state, encoder.vae.state_dict())
     return encoder
+
+
+def _selection(config: Mapping[str, Any], encoded: int) -> dict[str, Any]:
+    """Return which of the `encoded` latent frames the motion stream keeps."""
+    select = config["motion"].get("latent_frame_select", "last")
+    return {"latent_frames": min(config["motion_latent_t"], encoded), "frame_select": select}
 
 
 def state_vector(file: ReferenceFile) -> Computed:
@@ -130,7 +135,10 @@ def siglip_preprocess(file: ReferenceFile) -> Computed:
     names = [name.removeprefix("in.") for name in file.tensors if name.startswith("in.")]
     cameras = tuple(name.removesuffix("_small") for name in names)
     images = {camera: _enlarged(file, name)[0] for camera, name in zip(cameras, names, strict=True)}
-    config = _siglip_config((*cameras, "missing"), _SIGLIP_SIDE)
+    outputs = {name: full_size(name, value) for name, value in file.tensors.items() if name[:4] == "out."}
+    seen_by = {full_name(name).removeprefix("out.") for name in outputs}
+    side = min(size[-1] for size in outputs.values())
+    config = _siglip_config((*cameras, *sorted(seen_by - set(cameras))), side)
     seen = Observation(0, images, dict.fromkeys(images, 0), np.zeros(1), 0, "")
     pixels = siglip_pixels(torch.from_numpy(image_array(config, seen)[0]))
     return {f"out.{camera}": pixels[index] for index, camera in enumerate(config.images.cameras)}
@@ -194,7 +202,7 @@ def observation_path(file: ReferenceFile) -> Computed:
 def runtime_step(file: ReferenceFile) -> Computed:
     """Camera frames, joints and embeddings to the joints of a chunk, through both systems."""
     frames = _enlarged(file, "head_small")  # (T, H, W, 3)
-    encoder = _runtime_encoder(file, len(frames))
+    encoder = _runtime_encoder(file, 1 + (len(frames) - 1) // 4 * 4)
     group = file.config["rt"]
     side = group["siglip"]["image_size"]
     vision = {"kind": "siglip", "image_width": side, "image_height": side, "model": group["siglip"]}
@@ -206,7 +214,7 @@ def runtime_step(file: ReferenceFile) -> Computed:
     joints = file.given("joints")[0].double().numpy()
     views = [
         _observation(dict(zip(CAMERAS, (frames[index], right[index], left[index]), strict=True)), joints)
-        for index in (-2, -1)
+        for index in (-min(2, len(right)), -1)
     ]
     features = encoder.update(frames, file.given("llama_vec")[0].numpy())
     pair = LatentPair(*(LatentTokens(s, 0, 0, 0, features[s], "", "", (), "") for s in _STREAMS))
@@ -218,7 +226,11 @@ def runtime_step(file: ReferenceFile) -> Computed:
         window = np.stack([encoder.prepare_frame(frame)[stream] for frame in frames])
         part = window[None, -encoder.config.stream(stream).frames :]
         with torch.no_grad():
-            computed[f"mid.image_latents_{name}"] = encoder.vae.encode(encoder.video(part, stream))
+            latents = encoder.vae.encode(encoder.video(part, stream))
+        stored = file.tensors.get(f"mid.image_latents_{name}", latents)
+        if stored.shape != latents.shape:
+            latents = encoder.model_latents(latents, stream)
+        computed[f"mid.image_latents_{name}"] = latents
     return computed | _runtime_tokens(file, policy, views, features)
 
 
@@ -254,20 +266,22 @@ def _runtime_tokens(
 def _runtime_encoder(file: ReferenceFile, frames: int) -> VideoEncoder:
     """Return the run time's encoder; its image sizes are those of the stored latents."""
     group, stored = file.config["rt"], file.tensors
-    sizes: dict[str, dict[str, int]] = {}
+    sizes: dict[str, dict[str, Any]] = {}
     for name, tensor, default, count in (
         ("spatial", "mid.image_latents_head", (832, 480), 1),
         ("motion", "mid.image_latents_motion", (224, 224), frames),
     ):
         width, height = default
         if tensor in stored:
-            height, width = (PIXELS_PER_LATENT * length for length in stored[tensor].shape[-2:])
+            height, width = (LATENT_PIXELS * length for length in stored[tensor].shape[-2:])
         sizes[name] = {"frames": count, "width": width, "height": height}
+    sizes["motion"] |= _selection(file.config, 1 + (frames - 1) // 4)
     vae = next(part for part in file.weights() if any("downsamples" in key for key in part))
     wan = next(part for part in file.weights() if is_video_model(part))
     parts: dict[str, StreamConfig] = streams(file.config, **sizes)
     length = file.given("llama_vec").shape[1]
-    encoder = VideoEncoder(encoder_config(file.config, group, length, parts, wan_vae_config(vae)))
+    config = encoder_config(file.config, group, length, parts, vae=wan_vae_config(vae), state=wan)
+    encoder = VideoEncoder(config)
     encoder.load(wan, vae)
     return encoder
 

@@ -1,0 +1,38 @@
+import json
+import sys
+
+from typer.testing import CliRunner
+
+from video2act_ros.cli import app
+from video2act_ros.doctor.findings import Level
+from video2act_ros.doctor.machine import ThisMachine
+
+
+def test_the_command_reports_this_machine(tmp_path):
+    """One run on the real machine: every finding in the JSON, the status follows the problems, no torch import."""
+    loaded = "torch" in sys.modules
+    report = tmp_path / "doctor.json"
+    result = CliRunner().invoke(app, ["doctor", "--json", str(report)])
+    findings = json.loads(report.read_text())["findings"]
+    levels = [item["level"] for item in findings]
+    assert set(levels) <= {level.value for level in Level}
+    assert result.exit_code == ("problem" in levels)
+    assert {"Python", "scheduling", "domain", "robot aloha_sim", "bundle aloha_lift"} <= {
+        item["topic"] for item in findings
+    }
+    assert all(item["remedy"] for item in findings if item["level"] != "ok")
+    assert loaded or "torch" not in sys.modules
+
+
+def test_only_a_dead_owners_lock_is_free(tmp_path):
+    """Looking at a segment's lock tells whether its owner lives, and takes nothing away."""
+    import fcntl
+
+    path = tmp_path / "fastdds_el"
+    path.touch()
+    machine = ThisMachine()
+    with path.open("wb") as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        assert not machine.unlocked(path)
+    assert machine.unlocked(path)
+    assert machine.unlocked(path)

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+
+from video2act_ros.doctor import ros_checks as checks
+from video2act_ros.doctor.findings import Level
+from video2act_ros.ros import environment
+
+SHARE = Path("/share")
+
+
+def test_a_good_machine_has_no_complaints(machine):
+    """Where all is granted, every line is ok."""
+    assert {item.level for item in checks.check_ros(machine, SHARE)} == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("module", "check"), [("rclpy", checks.check_installation), ("video2act_msgs", checks.check_messages)]
+)
+def test_missing_ros_parts_are_problems(machine, module, check):
+    """Without rclpy or the messages no node starts."""
+    machine.modules = machine.modules - {module}
+    finding = check(machine)
+    assert finding.level is Level.PROBLEM
+    assert "make setup" in finding.remedy
+
+
+def test_the_distribution_is_named(machine):
+    """A sourced installation is told by its name, wheels by theirs."""
+    machine.texts["/prefix/.ros"] = "wheels"
+    assert "wheels" in checks.check_installation(machine).text
+    machine.environ["ROS_DISTRO"] = "jazzy"
+    assert "jazzy" in checks.check_installation(machine).text
+
+
+def test_another_middleware_must_be_installed(machine):
+    """A missing one is a problem; one of another kind is a warning, for the figures are not its own."""
+    machine.environ |= {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp", "AMENT_PREFIX_PATH": "/opt/ros/x"}
+    assert checks.check_middleware(machine).level is Level.PROBLEM
+    machine.texts["/opt/ros/x/share/rmw_cyclonedds_cpp/package.xml"] = ""
+    assert checks.check_middleware(machine).level is Level.WARNING
+
+
+@pytest.mark.parametrize(
+    ("domain", "level"),
+    [
+        ("", Level.OK),
+        ("101", Level.OK),
+        ("102", Level.WARNING),
+        ("232", Level.WARNING),
+        ("233", Level.PROBLEM),
+        ("-1", Level.PROBLEM),
+        ("lab", Level.PROBLEM),
+    ],
+)
+def test_domains(machine, domain, level):
+    """Above 101 the ports may be taken, above 232 there are none."""
+    machine.environ["ROS_DOMAIN_ID"] = domain
+    assert checks.check_domain(machine).level is level
+
+
+def test_small_shared_memory_is_warned_about_twice(machine):
+    """Too small a /dev/shm is one warning, the profile that is therefore not used another."""
+    machine.disk = (64 << 20, environment.SHARED_MEMORY_NEEDED_BYTES - 1)
+    assert checks.check_shared_memory(machine).level is Level.WARNING
+    assert checks.check_profile(machine, SHARE).level is Level.WARNING
+
+
+def test_segments_of_dead_processes_are_counted(machine):
+    """A segment is alive while its lock is held; port locks and data files are not counted."""
+    names = ["fastdds_0123456789abcdef_el", "fastdds_fedcba9876543210_el", "fastdds_0123456789abcdef"]
+    machine.texts |= {f"/dev/shm/{name}": "" for name in (*names, "fastdds_port7411_el")}
+    machine.locked = frozenset({names[0]})
+    finding = checks.check_leftovers(machine)
+    assert finding.level is Level.WARNING
+    assert finding.text == "1 segments in use, 1 left by dead processes"
+
+
+def test_which_transport_profile_is_used(machine):
+    """A chosen profile is named, a missing file warned about, the package's own recognised."""
+    machine.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = "/mine.xml"
+    assert checks.check_profile(machine, SHARE).level is Level.WARNING
+    machine.texts["/mine.xml"] = "<dds/>"
+    assert "chosen by you" in checks.check_profile(machine, SHARE).text
+    machine.texts["/share/config/fastdds.xml"] = "<dds/>"
+    assert checks.check_profile(machine, SHARE).text == "the package's own"
+
+
+@pytest.mark.parametrize(
+    ("flags", "level"),
+    [
+        ({"lo": "0x9", "eth0": "0x1003"}, Level.OK),
+        ({"lo": "0x9", "eth0": "0x1002"}, Level.WARNING),
+        ({"lo": "0x8", "eth0": "0x1003"}, Level.PROBLEM),
+    ],
+)
+def test_network(machine, flags, level):
+    """Nodes need the loopback interface, and find each other by multicast on one that is up."""
+    machine.texts |= {f"/sys/class/net/{name}/flags": value for name, value in flags.items()}
+    assert checks.check_network(machine).level is level
+
+
+def test_small_socket_buffers_are_warned_about(machine):
+    """They matter for images from another machine; what cannot be read is not judged."""
+    machine.texts["/proc/sys/net/core/rmem_max"] = "212992"
+    assert checks.check_socket_buffers(machine).level is Level.WARNING
+    del machine.texts["/proc/sys/net/core/rmem_max"]
+    assert checks.check_socket_buffers(machine).level is Level.OK

@@ -1,0 +1,65 @@
+"""The command `video2act doctor`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from video2act_ros.doctor.findings import Finding, Level
+from video2act_ros.doctor.machine import Machine, ThisMachine
+from video2act_ros.doctor.ros_checks import check_ros
+from video2act_ros.doctor.timing_checks import check_timing
+from video2act_ros.ros import environment
+
+console = Console()
+_COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
+
+
+def doctor_command(
+    report: Annotated[Path | None, typer.Option("--json", help="write the findings as JSON")] = None,
+    models: Annotated[bool, typer.Option("--models", help="also import torch and tell its device")] = False,
+) -> None:
+    """Tell what this machine grants the stack; status 1 only when something keeps it from running."""
+    with console.status("looking at this machine"):
+        findings = list(diagnose(ThisMachine(), environment.share_path(), models=models))
+    console.print(_table(findings))
+    counts = {level: sum(item.level is level for item in findings) for level in Level}
+    console.print(", ".join(f"{count} {level.value}" for level, count in counts.items()))
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        content = [asdict(item) | {"level": item.level.value} for item in findings]
+        report.write_text(json.dumps({"findings": content}, indent=2, ensure_ascii=False) + "\n")
+    raise typer.Exit(1 if counts[Level.PROBLEM] else 0)
+
+
+def diagnose(machine: Machine, share: Path, *, models: bool) -> Iterator[Finding]:
+    """Yield every finding; those that import heavy libraries come last.
+
+    Args:
+        machine: what to look at.
+        share: the package's share folder.
+        models: also import torch.
+    """
+    from video2act_ros.doctor.stack_checks import check_device, check_stack
+
+    yield from check_timing(machine)
+    yield from check_ros(machine, share)
+    yield from check_stack(machine, share)
+    if models:
+        yield check_device()
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table("", "what", "found", "remedy")
+    for item in findings:
+        word = f"[{_COLOURS[item.level]}]{item.level.value}[/]"
+        table.add_row(word, escape(item.topic), escape(item.text), escape(item.remedy))
+    return table

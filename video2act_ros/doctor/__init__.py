@@ -1,0 +1,1 @@
+"""What this machine grants the stack: one finding per line, with the remedy. Imports no ROS."""

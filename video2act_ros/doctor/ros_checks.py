@@ -1,0 +1,151 @@
+"""Checks of ROS 2 and its transport, without importing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from video2act_ros.doctor.findings import Finding, ok, problem, warning
+from video2act_ros.doctor.machine import Machine
+from video2act_ros.ros import environment
+
+DEFAULT_RMW = "rmw_fastrtps_cpp"
+LAST_SAFE_DOMAIN, LAST_DOMAIN = 101, 232
+SOCKET_BUFFER_BYTES = 2 << 20  # several camera images
+
+_SHARED_MEMORY = "/dev/shm"
+_NETWORK = "/sys/class/net"
+_UP, _MULTICAST = 0x1, 0x1000  # interface flags of Linux
+
+
+def check_ros(machine: Machine, share: Path) -> Iterator[Finding]:
+    """Yield the findings about ROS; `share` is the package's share folder."""
+    yield check_installation(machine)
+    yield check_middleware(machine)
+    yield check_domain(machine)
+    yield check_messages(machine)
+    yield check_shared_memory(machine)
+    yield check_leftovers(machine)
+    yield check_profile(machine, share)
+    yield check_network(machine)
+    yield check_socket_buffers(machine)
+
+
+def check_installation(machine: Machine) -> Finding:
+    """Judge whether rclpy is there, from an installation or from wheels."""
+    distribution = (
+        machine.environ.get("ROS_DISTRO") or machine.read(str(machine.prefix / ".ros")) or "unknown"
+    )
+    if not machine.has_module("rclpy"):
+        return problem("ROS 2", "rclpy not found", "make setup, or source an installation's setup.bash first")
+    return ok("ROS 2", f"rclpy found ({distribution})")
+
+
+def check_middleware(machine: Machine) -> Finding:
+    """Judge the RMW implementation that would be loaded."""
+    name = machine.environ.get("RMW_IMPLEMENTATION") or DEFAULT_RMW
+    prefixes = [Path(item) for item in machine.environ.get("AMENT_PREFIX_PATH", "").split(":") if item]
+    found = any(
+        machine.files(str(prefix / "share" / name), "package.xml") for prefix in [machine.prefix, *prefixes]
+    )
+    if not found:
+        return problem("middleware", f"{name} is not installed", "unset RMW_IMPLEMENTATION, or install it")
+    if name != DEFAULT_RMW:
+        return warning(
+            "middleware",
+            f"{name}: the transport profile and the measured figures are those of {DEFAULT_RMW}",
+            f"export RMW_IMPLEMENTATION={DEFAULT_RMW}",
+        )
+    return ok("middleware", name)
+
+
+def check_domain(machine: Machine) -> Finding:
+    """Judge ROS_DOMAIN_ID: higher ones use ports that the system hands to other programs."""
+    text = machine.environ.get("ROS_DOMAIN_ID") or "0"
+    remedy = f"export ROS_DOMAIN_ID with a number from 0 to {LAST_SAFE_DOMAIN}"
+    if not text.isdecimal() or int(text) > LAST_DOMAIN:
+        return problem("domain", f"ROS_DOMAIN_ID is '{text}'", remedy)
+    if int(text) > LAST_SAFE_DOMAIN:
+        return warning("domain", f"ROS_DOMAIN_ID {text} uses ports that other programs may hold", remedy)
+    return ok("domain", f"ROS_DOMAIN_ID {text}")
+
+
+def check_messages(machine: Machine) -> Finding:
+    """Judge whether the message package was built."""
+    if machine.has_module("video2act_msgs"):
+        return ok("messages", "video2act_msgs found")
+    return problem(
+        "messages", "video2act_msgs not found", "make setup, or build and source the ROS workspace"
+    )
+
+
+def check_shared_memory(machine: Machine) -> Finding:
+    """Judge the size of /dev/shm: the transport profile wants a segment per process."""
+    total, free = machine.disk_bytes(_SHARED_MEMORY)
+    text = f"{_SHARED_MEMORY} {total / 2**20:.0f} MB, {free / 2**20:.0f} MB free"
+    if free >= environment.SHARED_MEMORY_NEEDED_BYTES:
+        return ok("shared memory", text)
+    needed_mb = environment.SHARED_MEMORY_NEEDED_BYTES >> 20
+    return warning(
+        "shared memory",
+        f"{text}; {needed_mb} MB wanted, so images are sent in fragments",
+        f"mount -o remount,size=1G {_SHARED_MEMORY} (container: --shm-size 1g)",
+    )
+
+
+def check_leftovers(machine: Machine) -> Finding:
+    """Judge what dead Fast DDS processes left: they never give their shared memory back."""
+    segments = machine.files(_SHARED_MEMORY, "fastdds_" + "[0-9a-f]" * 16 + "_el")
+    dead = sum(machine.unlocked(path) for path in segments)
+    text = f"{len(segments) - dead} segments in use, {dead} left by dead processes"
+    if dead:
+        return warning(
+            "segments", text, "stop every ROS 2 process, then: rm /dev/shm/fastdds_* /dev/shm/sem.fastdds_*"
+        )
+    return ok("segments", text)
+
+
+def check_profile(machine: Machine, share: Path) -> Finding:
+    """Judge which Fast DDS profile the nodes will use."""
+    shipped = share / "config" / "fastdds.xml"
+    chosen = machine.environ.get("FASTDDS_DEFAULT_PROFILES_FILE")
+    if not chosen:
+        if machine.disk_bytes(_SHARED_MEMORY)[1] >= environment.SHARED_MEMORY_NEEDED_BYTES:
+            return ok("transport profile", "the package's own, set at process start")
+        return warning("transport profile", "built-in: shared memory is too small", "see shared memory")
+    if machine.read(chosen) is None:
+        return warning("transport profile", f"{chosen} cannot be read", "unset FASTDDS_DEFAULT_PROFILES_FILE")
+    if machine.read(chosen) == machine.read(str(shipped)):
+        return ok("transport profile", "the package's own")
+    return ok("transport profile", f"{chosen}, chosen by you")
+
+
+def check_network(machine: Machine) -> Finding:
+    """Judge the interfaces: nodes find each other by multicast."""
+    flags = {
+        path.parent.name: int(text, 16)
+        for path in machine.files(_NETWORK, "*/flags")
+        if (text := machine.read(str(path)))
+    }
+    if not flags.get("lo", _UP) & _UP:
+        return problem("network", "the loopback interface is down", "ip link set lo up")
+    multicast = sorted(name for name, value in flags.items() if value & _UP and value & _MULTICAST)
+    if multicast:
+        return ok("network", f"multicast on {', '.join(multicast)}")
+    return warning(
+        "network", "no interface with multicast: nodes may not find each other", "ip link set lo multicast on"
+    )
+
+
+def check_socket_buffers(machine: Machine) -> Finding:
+    """Judge the largest receive buffer; only images from another machine need it."""
+    text = machine.read("/proc/sys/net/core/rmem_max")
+    if text is None or not text.isdecimal():
+        return ok("socket buffers", "net.core.rmem_max not readable here")
+    if int(text) >= SOCKET_BUFFER_BYTES:
+        return ok("socket buffers", f"net.core.rmem_max {text}")
+    return warning(
+        "socket buffers",
+        f"net.core.rmem_max {text}: images from another machine may be lost",
+        f"sysctl -w net.core.rmem_max={4 * SOCKET_BUFFER_BYTES}",
+    )
