@@ -13,16 +13,13 @@ from video2act_ros.core.robot_profile import RobotProfile
 
 Vector = NDArray[np.float64]
 
-WINDOW_S = 0.15
-"""How long an arm must keep still to count as standing.
+WINDOW_S = 0.1
+"""How long an arm must keep still to count as standing: long enough that a reversing arm does not, shorter than any hold."""
 
-Longer than a turning point of a motion, where one joint's speed passes through zero; shorter than any hold.
-"""
+STILL_RAD = 0.005
+"""How far a standing joint may move within the window: 0.05 rad/s on average.
 
-STILL_RAD = 0.003
-"""How far a standing joint may move within the window: 0.02 rad/s on average.
-
-More than contact chatter and a servo's last settling; far less than a motion in which a fault is injected.
+More than contact chatter and a servo's last creeping; a sixth of the slowest motion in which a fault is injected.
 """
 
 MARGIN = 0.1

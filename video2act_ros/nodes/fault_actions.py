@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.srv import SetParameters
+from rclpy.duration import Duration
+from rclpy.exceptions import InvalidHandle
 from rclpy.parameter import Parameter
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
@@ -77,7 +79,7 @@ def kill(executable: str) -> Action:
 
 
 @contextlib.contextmanager
-def _paused_at_end(pid: int) -> Iterator[None]:
+def _continued_at_end(pid: int) -> Iterator[None]:
     """Let a process run again at the end, however that is reached."""
     try:
         yield
@@ -102,7 +104,7 @@ def slow(executable: str) -> Action:
                     stopping.wait(SLOW_PERIOD_S * (1.0 - 1.0 / SLOW_FACTOR))
 
         thread = threading.Thread(target=run, name="slow_down")
-        with _paused_at_end(pid):
+        with _continued_at_end(pid):
             try:
                 yield thread.start
             finally:
@@ -130,12 +132,13 @@ def chunks(spoil: Callable[[ActionChunk], None]) -> Action:
             def publish() -> None:
                 message = _renewed(template, node)
                 spoil(message)
-                publisher.publish(message)
+                with contextlib.suppress(InvalidHandle):  # the executor may still be in here at the end
+                    publisher.publish(message)
 
             publish()
             timers.append(node.create_timer(1.0 / System1Config().rate_hz, publish))
 
-        with _paused_at_end(pid):
+        with _continued_at_end(pid):
             try:
                 yield begin
             finally:
@@ -161,7 +164,8 @@ def second_publisher() -> Action:
             def repeat(message: JointTrajectory) -> None:
                 if message.header.frame_id != INTRUDER:
                     message.header.frame_id = INTRUDER
-                    publisher.publish(message)
+                    with contextlib.suppress(InvalidHandle):  # the executor may still be in here at the end
+                        publisher.publish(message)
 
             made.append(publisher)
             made.append(node.create_subscription(JointTrajectory, topic, repeat, qos.COMMAND))
@@ -186,6 +190,7 @@ def emergency_stop() -> Action:
             _wait_for_listener(bench.node, publisher, "emergency_stop", 1)
             yield lambda: publisher.publish(Bool(data=True))
             publisher.publish(Bool(data=False))
+            publisher.wait_for_all_acked(Duration(seconds=ANSWER_S))
         finally:
             bench.node.destroy_publisher(publisher)
 

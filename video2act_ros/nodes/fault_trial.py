@@ -14,6 +14,7 @@ from video2act_ros.nodes.fault_catalogue import Fault
 
 FAST_RAD_S = 0.3  # a fault begins while some arm joint is faster
 STEP_S = 30.0
+ENGAGE_S = 60.0  # on a loaded machine chunks are often too old to engage on
 PATIENCE_S = 3.0  # beyond the bound, so that a late stop is measured and not merely missed
 TOLD_S = 3.0  # /diagnostics comes once a second
 RECOVERY_S = 120.0  # a restarted system loads its libraries and its model
@@ -59,7 +60,7 @@ def run_trial(fault: Fault, bench: Bench, seed: int) -> FaultResult:
     node.prepare(seed, STEP_S)
     with node.changed:
         watch.begin()
-    node.engage(STEP_S)
+    node.engage(ENGAGE_S)
     bound_s = fault.bound_s(node.profile)
     with fault.action(bench) as begin:
         node.wait_for(lambda: watch.engaged and watch.stop.speed > FAST_RAD_S, STEP_S, "the arm to move fast")

@@ -34,7 +34,7 @@ def test_the_stand_begins_where_the_motion_ends(check):
 def test_the_turning_point_of_a_motion_is_no_stand(check):
     """A joint that reverses passes through zero speed and goes on."""
     time_s = np.arange(300) * PERIOD_S
-    feed(check, 0.2 * np.sin(2.0 * np.pi * 0.5 * time_s))
+    feed(check, 0.2 * np.sin(2.0 * np.pi * time_s))
     assert check.stood_at_s(0.0) is None
 
 
