@@ -118,6 +118,11 @@ class World(Node):
             self.received[name].append(message)
             self.changed.notify_all()
 
+    def keep_in(self, messages, message):
+        with self.changed:
+            messages.append(message)
+            self.changed.notify_all()
+
     def on_diagnostics(self, message):
         with self.changed:
             for status in message.status:

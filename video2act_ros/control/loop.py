@@ -107,11 +107,15 @@ class ControlLoop:
             return self._follow_bundle(system, bundle_id, now_ns) is not None
 
     def on_emergency_stop(self, pressed: bool) -> None:
-        """Take the emergency stop topic's value: true brakes at once and forbids to engage while it lasts."""
+        """Take the emergency stop topic's value: true brakes at once and forbids to engage while it lasts.
+
+        Repeated, it does not latch again what was disengaged meanwhile and is not driven.
+        """
         with self._lock:
-            self._supervisor.stop_pressed = pressed
-            if pressed:
-                self._supervisor.state.stop_at_once()
+            core = self._supervisor
+            repeated, core.stop_pressed = core.stop_pressed and pressed, pressed
+            if pressed and (not repeated or core.state.may_drive or core.state.moving):
+                core.state.stop_at_once()
 
     # -- requests -----------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from video2act_ros.control.plan import PlanHistory
 from video2act_ros.control.timeline import Refusal, Seam, Timeline
 from video2act_ros.control.warp import TimeWarp
@@ -26,7 +28,7 @@ class PolicyMotion:
         self._warp = TimeWarp()
         self._sent = PlanHistory()
         self._newest: ActionChunk | None = None
-        self._first: MotionState | None = None
+        self._first: Vector | None = None
         self._sent_ns: int | None = None
         self._why = ""  # why there is no chunk, beyond what can be seen
 
@@ -41,8 +43,8 @@ class PolicyMotion:
         return self._newest
 
     @property
-    def first(self) -> MotionState | None:
-        """Where the newest chunk would have begun to drive the arm: what it asked for when it arrived."""
+    def first(self) -> Vector | None:
+        """Where the newest chunk alone would have begun to drive the arm: (J,) due when it arrived."""
         return self._first
 
     @property
@@ -79,7 +81,7 @@ class PolicyMotion:
         refusal = self._timeline.add(placed, virtual_ns, sent_ns)
         if refusal is None:
             self._newest, self._why = chunk, ""
-            self._first = self._timeline.sample(virtual_ns)
+            self._first = _due(chunk, now_ns)
         elif not refusal.routine:
             self.refused(refusal.text)
         return refusal
@@ -120,3 +122,12 @@ class PolicyMotion:
         newest = self._timeline.newest
         left_ns = 0 if newest is None else newest.end_ns - self._warp.virtual_ns(now_ns)
         return max(left_ns / NS_PER_S, 0.0)
+
+
+def _due(chunk: ActionChunk, time_ns: int) -> Vector:
+    """Return the positions (J,) that a chunk alone has for `time_ns`, linear between its actions."""
+    last = len(chunk.positions) - 1
+    index = min(max((time_ns - chunk.stamp_ns) / chunk.step_ns, 0.0), float(last))
+    before = int(index)
+    rows = np.asarray(chunk.positions[[before, min(before + 1, last)]], dtype=np.float64)  # (2, J)
+    return rows[0] + (index - before) * (rows[1] - rows[0])

@@ -227,7 +227,7 @@ class Supervisor:
         first = self.policy.first
         if first is None or self.joints is None:
             return ()
-        far = self.arm.far(first.positions, self.joints.positions)
+        far = self.arm.far(first, self.joints.positions)
         return () if far is None else (f"first command {far.format('the measured pose')}; {_TO_START}",)
 
     def _take_arm(self, was_sending: bool, now_ns: int) -> None:

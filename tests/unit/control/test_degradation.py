@@ -194,6 +194,25 @@ def test_an_emergency_stop_in_shadow_sends_nothing_and_survives_a_restart(bench)
     assert "disengage first" in bench.loop.move_to_start(bench.now_ns)[0][0]
 
 
+def test_a_button_that_repeats_itself_does_not_latch_again_after_disengage(bench):
+    """Held down it keeps engage refused; released, one disengage is enough."""
+    bench.drive()
+    for _ in range(30):
+        bench.loop.on_emergency_stop(True)
+        bench.tick()
+    bench.loop.disengage()
+    for _ in range(5):
+        bench.loop.on_emergency_stop(True)
+        bench.tick()
+    assert bench.mode is RunMode.SHADOW
+    bench.hold_still()
+    assert "release it" in bench.loop.engage(bench.now_ns)[0]
+    bench.loop.on_emergency_stop(False)
+    assert bench.loop.engage(bench.now_ns) == ()
+    bench.loop.on_emergency_stop(True)
+    assert bench.mode is RunMode.FAULT
+
+
 def test_other_faults_do_not_hide_an_emergency_stop(bench):
     """The reason stays the emergency stop, whatever else fails meanwhile."""
     bench.drive()

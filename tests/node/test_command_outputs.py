@@ -1,0 +1,56 @@
+"""Command messages, in the robot's own units."""
+
+import numpy as np
+import pytest
+
+from video2act_ros.control.command import Command
+from video2act_ros.control.limiter import JointLimits, Limiter
+from video2act_ros.core.motion import MotionState
+from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.ros import environment
+from video2act_ros.ros.command_outputs import CommandConverter
+from video2act_ros.ros.convert import duration_to_s
+
+PERIOD_S = 0.02
+
+
+@pytest.fixture
+def aloha():
+    return load_robot_profile(environment.resolve_profile("aloha_sim"))
+
+
+def test_the_braking_tail_obeys_every_limit_in_the_robots_units(aloha):
+    """Points in rising order, last at rest; speeds, and their changes between points, within the joints' limits."""
+    limits = JointLimits.of(aloha)
+    limiter = Limiter(limits, PERIOD_S)
+    limiter.reset(np.clip(aloha.limits("start"), limits.position_min, limits.position_max))
+    converter = CommandConverter(aloha, aloha.commands[0], PERIOD_S)
+    rng = np.random.default_rng(0)
+    longest = 0
+    for tick in range(300):
+        if tick % 25 == 0:
+            goal = MotionState.at_rest(rng.uniform(limits.position_min, limits.position_max))
+        message = converter.message(Command(0, limiter.step(goal), limiter.braking(PERIOD_S)))
+        times = np.array([duration_to_s(point.time_from_start) for point in message.points])
+        positions = np.array([point.positions for point in message.points])  # (N, J)
+        velocities = np.array([point.velocities for point in message.points])
+        longest = max(longest, len(times))
+        assert times[0] == pytest.approx(PERIOD_S)
+        assert np.all(np.diff(times) > 0.0)
+        np.testing.assert_allclose(velocities[-1], 0.0, atol=1e-9)
+        assert np.all(positions >= aloha.array("position_min") - 1e-9)
+        assert np.all(positions <= aloha.array("position_max") + 1e-9)
+        assert np.all(np.abs(velocities) <= aloha.array("velocity_max") * (1 + 1e-6))
+        spans = np.diff(times)[:, None]
+        assert np.all(np.abs(np.diff(positions, axis=0)) <= spans * aloha.array("velocity_max") + 1e-7)
+        assert np.all(np.abs(np.diff(velocities, axis=0)) <= spans * aloha.array("acceleration_max") + 1e-6)
+    assert longest > 4
+
+
+def test_grippers_are_sent_in_the_robots_range(aloha):
+    """0 is the closed end and 1 the open one; rates scale without offset."""
+    state = MotionState(np.zeros(14), np.ones(14), np.zeros(14))
+    (point,) = CommandConverter(aloha, aloha.commands[0], PERIOD_S).message(Command(0, state)).points
+    assert point.positions[6] == pytest.approx(0.01844)
+    assert point.velocities[6] == pytest.approx(0.058 - 0.01844)
+    assert (point.positions[0], point.velocities[0]) == (0.0, 1.0)
