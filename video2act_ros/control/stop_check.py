@@ -14,7 +14,7 @@ from video2act_ros.core.robot_profile import RobotProfile
 Vector = NDArray[np.float64]
 
 WINDOW_S = 0.1
-"""How long an arm must keep still to count as standing: long enough that a reversing arm does not, shorter than any hold."""
+"""How long an arm must keep still to count as standing; a reversing arm moves more, and every hold lasts longer."""
 
 STILL_RAD = 0.005
 """How far a standing joint may move within the window: 0.05 rad/s on average.
