@@ -17,6 +17,7 @@ from rich.table import Table
 
 from video2act_ros.cli_bench_control import bench_control_command
 from video2act_ros.cli_doctor import doctor_command
+from video2act_ros.cli_faults import faults_command
 from video2act_ros.cli_import import encode_instruction_command, import_command
 from video2act_ros.cli_onnx import bench_onnx_command, export_command
 from video2act_ros.cli_verify import verify_reference_command
@@ -338,6 +339,7 @@ app.command("bench-onnx")(bench_onnx_command)
 app.command("verify-reference")(verify_reference_command)
 app.command("bench-control")(bench_control_command)
 app.command("doctor")(doctor_command)
+app.command("faults")(faults_command)
 
 
 @app.command("bench-swaps")

@@ -5,7 +5,9 @@ import threading
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration
+from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray
@@ -176,3 +178,39 @@ def test_a_robot_that_is_not_simulated_is_refused(make_node):
     node = make_node(SimRobotNode, robot="agilex_cobot_magic")
     assert not node.came_up
     assert "robot:=aloha_sim" in node.health.report().message
+
+
+def set_fault(user, fault):
+    client = user.create_client(SetParameters, "sim_robot/set_parameters")
+    assert client.wait_for_service(TIMEOUT_S)
+    request = SetParameters.Request(parameters=[Parameter("fault", value=fault).to_parameter_msg()])
+    return client.call(request, timeout_sec=TIMEOUT_S).results[0]
+
+
+def test_the_fault_parameter_breaks_the_driver_and_heals_it(user, robot_node):
+    """Joint states stop while the undisturbed ones go on; `none` ends the fault, nonsense is refused."""
+    true = []
+    user.create_subscription(JointState, "sim_robot/true_joint_states", user._keep(true), qos.DATA)
+    user.wait_for(lambda: user.joints and true, "both kinds of joint states")
+    assert not set_fault(user, "cut_the_cable").successful
+    assert set_fault(user, "joint_states_nan").successful
+    user.wait_for(lambda: np.all(np.isnan(user.newest())), "NaN")
+    assert np.all(np.isfinite(true[-1].position))
+    assert set_fault(user, "joint_states_stop").successful
+    known = len(true)
+    user.wait_for(lambda: len(true) > known + 5, "the undisturbed joint states to go on")
+    seen, known = len(user.joints), len(true)
+    user.wait_for(lambda: len(true) > known + 20, "the undisturbed joint states to go on")
+    assert len(user.joints) == seen
+    assert set_fault(user, "none").successful
+    user.wait_for(lambda: len(user.joints) > seen and np.all(np.isfinite(user.newest())), "joint states")
+
+
+def test_a_clock_fault_steps_the_published_clock(user, make_node):
+    """/clock and the stamps jump by ten seconds together."""
+    make_node(SimRobotNode, image_width=64, image_height=48, publish_clock=True)
+    user.wait_for(lambda: user.clock and user.joints, "the clock")
+    before_ns = stamp_to_ns(user.clock[-1].clock)
+    assert set_fault(user, "clock_step_forward").successful
+    user.wait_for(lambda: stamp_to_ns(user.clock[-1].clock) > before_ns + 10e9, "the clock to step")
+    user.wait_for(lambda: stamp_to_ns(user.joints[-1].header.stamp) > before_ns + 10e9, "the stamps to step")

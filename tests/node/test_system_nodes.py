@@ -179,3 +179,16 @@ def test_the_nodes_stop_and_start_again(systems, world):
         node.trigger_activate()
         assert node.state_name == "active"
     world.wait_for_more("chunk", 2)
+
+
+def test_both_systems_tell_that_the_command_node_fell_silent(systems, world):
+    """A dead command node is told by its neighbours; when it is back, no more."""
+    world.run_state(1)
+    for node in ("/system1", "/system2"):
+        world.wait_for_problem(node, "no run state for")
+
+    def told_no_more():
+        world.run_state(1)
+        return not any("no run state" in world.problems[node] for node in ("/system1", "/system2"))
+
+    world.wait_for(told_no_more, "the run state to be heard again")

@@ -12,6 +12,21 @@ from video2act_ros.core.errors import ConfigurationError, unknown_choice
 
 ParameterValue = Union[bool, int, float, str]
 
+SIM_CAMERA_FAULTS = ("freeze", "drop", "delay", "black")
+SIM_FAULTS = (
+    "none",
+    *(
+        f"{kind}_{camera}"
+        for kind in SIM_CAMERA_FAULTS
+        for camera in ("cam_high", "cam_right_wrist", "cam_left_wrist")
+    ),
+    "joint_states_stop",
+    "joint_states_nan",
+    "clock_step_forward",
+    "clock_step_back",
+)
+"""What the simulated robot can be told to do wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterInfo:
@@ -214,3 +229,6 @@ class SimRobotConfig(NodeConfig):
         maximum=10.0,
     )
     publish_clock: bool = parameter(False, "publish simulated time on /clock")
+    fault: str = parameter(
+        "none", "what the robot does wrong from now on; none ends it", choices=SIM_FAULTS, read_only=False
+    )

@@ -13,16 +13,12 @@ import numpy as np
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
-from trajectory_msgs.msg import JointTrajectory
 
 from video2act_msgs.msg import RunState
 from video2act_ros.bundles.manifest import read_manifest, write_manifest
-from video2act_ros.control.limit_check import LimitCheck
-from video2act_ros.control.limiter import JointLimits
-from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.core.model_swap import BundleStatus
-from video2act_ros.core.robot_profile import CommandOutput, RobotProfile
 from video2act_ros.core.types import NS_PER_S
+from video2act_ros.nodes.command_watch import CommandWatch
 from video2act_ros.nodes.demo import STARTUP_LIMIT_S, spinning_node, write_report
 from video2act_ros.nodes.demo_node import DemoNode, StackFailure
 from video2act_ros.ros import environment, qos
@@ -57,12 +53,10 @@ class SwapWatch:
     def __init__(self, node: DemoNode, period_s: float) -> None:
         self._node = node
         self.bundles: dict[str, BundleStatus] = {}
-        self.checks: list[LimitCheck] = []
+        self.commands = CommandWatch(node, period_s)
         self.holds: list[float] = []  # durations [s]
         self._held_since_ns: int | None = None
         self.recording = False
-        for output in node.profile.commands:
-            self._watch_output(output, period_s)
         for system in SYSTEMS:
             node.create_subscription(String, bundle_status_topic(system), self._keeper(system), qos.LATCHED)
         node.create_subscription(RunState, "run_state", self._on_state, qos.LATCHED)
@@ -78,24 +72,6 @@ class SwapWatch:
         result = self._node.call(self._clients[system], request).results[0]
         if not result.successful:
             raise StackFailure(f"{system} refused bundle {bundle}: {result.reason}")
-
-    def _watch_output(self, output: CommandOutput, period_s: float) -> None:
-        if output.type != "joint_trajectory":
-            raise ConfigurationError(
-                f"this benchmark reads joint_trajectory commands, '{output.topic}' is of type {output.type}"
-            )
-        profile = self._node.profile
-        indices = np.array([profile.joint_names.index(joint) for joint in output.joints])
-        check = LimitCheck(_limits_of(profile, indices), period_s)
-        self.checks.append(check)
-
-        def judge(message: JointTrajectory) -> None:
-            if self.recording:
-                positions = np.zeros(len(profile.joints))
-                positions[indices] = message.points[0].positions
-                check.add(stamp_to_ns(message.header.stamp), profile.to_policy(positions)[indices])
-
-        self._node.create_subscription(JointTrajectory, output.topic, judge, qos.DATA)
 
     def _keeper(self, system: str) -> Callable[[String], None]:
         def keep(message: String) -> None:
@@ -169,7 +145,7 @@ def _measure(
     node.engage(STEP_S)
     node.wait_for(lambda: _engaged(node), STEP_S, "the engaged arm")
     node.wait_for(lambda: len(watch.bundles) == len(SYSTEMS), STEP_S, "both systems' bundles")
-    watch.recording = True
+    watch.recording = watch.commands.recording = True
     memory, before = [_memory(stack, 0)], node.state
     for index in range(options.swaps):
         system = SYSTEMS[index % len(SYSTEMS)]
@@ -179,7 +155,7 @@ def _measure(
         if index + 1 in _memory_points(options.swaps):
             memory.append(_memory(stack, index + 1))
     after = node.state
-    watch.recording = False
+    watch.recording = watch.commands.recording = False
     assert before is not None
     assert after is not None
     return _report(options, watch, (before, after), memory, node.command_metrics)
@@ -214,8 +190,7 @@ def _report(
     before, after = states
     ticks = after.control_ticks - before.control_ticks
     missed = after.missed_ticks - before.missed_ticks
-    outside = sum(check.outside for check in watch.checks)
-    judged = sum(check.commands for check in watch.checks)
+    checks = tuple(watch.commands.checks.values())
     return {
         "swaps": options.swaps,
         "bundle": options.bundle,
@@ -224,22 +199,20 @@ def _report(
         "missed_share": missed / max(ticks, 1),
         "scheduling": metrics["scheduling"],
         "control_period_error_s": metrics["control_period_error_s"],
-        "commands_judged": judged,
-        "commands_outside_limits": outside,
-        "largest_velocity_share": max(check.largest_velocity for check in watch.checks),
-        "largest_acceleration_share": max(check.largest_acceleration for check in watch.checks),
-        "gaps_in_commands_seen": sum(check.gaps for check in watch.checks),
+        "commands_judged": watch.commands.commands,
+        "commands_outside_limits": watch.commands.outside,
+        "largest_velocity_share": max(check.largest_velocity for check in checks),
+        "largest_acceleration_share": max(check.largest_acceleration for check in checks),
+        "largest_jerk_share": max(check.largest_jerk for check in checks),
+        "gaps_in_commands_seen": sum(check.gaps for check in checks),
         "holds": len(watch.holds),
         "longest_hold_s": max(watch.holds, default=0.0),
         "median_hold_s": float(np.median(watch.holds)) if watch.holds else 0.0,
         "memory": memory,
-        "passed": bool(judged) and missed <= MISSED_LIMIT * ticks and outside == 0,
+        "passed": bool(watch.commands.commands)
+        and missed <= MISSED_LIMIT * ticks
+        and not watch.commands.outside,
     }
-
-
-def _limits_of(profile: RobotProfile, indices: np.ndarray) -> JointLimits:
-    limits = JointLimits.of(profile)
-    return JointLimits(*(getattr(limits, name)[indices] for name in JointLimits.__slots__))
 
 
 def _memory_points(swaps: int) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from std_msgs.msg import Bool, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
 from video2act_msgs.srv import NewEpisode, ResetSimulation
-from video2act_ros.core.config import SimRobotConfig
+from video2act_ros.core.config import NodeConfig, SimRobotConfig
 from video2act_ros.core.errors import ConfigurationError, InputError
 from video2act_ros.core.robot_profile import CommandOutput, load_robot_profile
 from video2act_ros.core.types import NS_PER_S, CameraFrame, ImageArray
@@ -24,6 +25,7 @@ from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.process import run_node
 from video2act_ros.sim.aloha import JOINT_NAMES
 from video2act_ros.sim.driver import ArmDriver, TrajectoryPoint
+from video2act_ros.sim.faults import FaultFilter
 from video2act_ros.sim.live import Array, LiveEvents, LiveRobot, LiveSettings
 from video2act_ros.sim.tasks import get_task
 
@@ -54,6 +56,7 @@ class SimRobotNode(ManagedNode):
         self._seed = self.config.seed
         topics = [source.topic for source in self.profile.joint_states]
         self._joints = self.create_publisher(JointState, topics[0], qos.DATA)
+        self._true_joints = self.create_publisher(JointState, "~/true_joint_states", qos.DATA)
         self._cameras = {
             camera.name: self.create_publisher(Image, camera.topic, qos.DATA)
             for camera in self.profile.cameras
@@ -63,6 +66,8 @@ class SimRobotNode(ManagedNode):
         self._sim_clock = (
             self.create_publisher(Clock, "/clock", qos.DATA) if self.config.publish_clock else None
         )
+        self._faults = FaultFilter(self.config.image_noise)
+        self._faults.set(self.config.fault)
         self._robot = LiveRobot(
             get_task(self.config.task),
             ArmDriver(self.profile, self.config.command_timeout_s),
@@ -92,41 +97,58 @@ class SimRobotNode(ManagedNode):
         if robot := getattr(self, "_robot", None):
             robot.stop()
 
+    def config_changed(self, previous: NodeConfig) -> None:
+        """Follow the `fault` parameter."""
+        if hasattr(self, "_faults"):
+            self._faults.set(self.config.fault)
+
     # -- out ----------------------------------------------------------------------------------------
 
     def _stamp(self, time_s: float) -> int:
+        """Return the robot's own time: simulated or the machine's, and stepped by a fault of the clock."""
         if self._sim_clock is not None:
-            return round(time_s * NS_PER_S)
-        return int(self.get_clock().now().nanoseconds)
+            return round(time_s * NS_PER_S) + self._faults.clock_offset_ns
+        return int(self.get_clock().now().nanoseconds) + self._faults.clock_offset_ns
 
     def _publish_joints(self, stamp_ns: int, positions: Array, velocities: Array) -> None:
-        message = JointState(
-            name=list(JOINT_NAMES), position=positions.tolist(), velocity=velocities.tolist()
-        )
-        message.header.stamp = ns_to_stamp(stamp_ns)
-        self._joints.publish(message)
+        with self.reporting("joints"):
+            if self._true_joints.get_subscription_count():
+                self._true_joints.publish(_joint_state(time.time_ns(), positions, velocities))
+            spoilt = self._faults.joints(positions, velocities)
+            if spoilt is not None:
+                self._joints.publish(_joint_state(stamp_ns, *spoilt))
 
     def _publish_images(self, stamp_ns: int, images: dict[str, ImageArray]) -> None:
         with self.reporting("cameras"):
-            for name, image in images.items():
-                self._cameras[name].publish(image_from_frame(CameraFrame(name, stamp_ns, image)))
+            for frame in self._faults.images(stamp_ns, images):
+                self._cameras[frame[0]].publish(image_from_frame(CameraFrame(*frame)))
             self.health.count("images")
 
     def _publish_success(self, success: bool) -> None:
-        self._success.publish(Bool(data=success))
+        with self.reporting("success"):
+            self._success.publish(Bool(data=success))
 
     def _tick(self, time_s: float) -> None:
-        if self._sim_clock is not None:
-            self._sim_clock.publish(Clock(clock=ns_to_stamp(round(time_s * NS_PER_S))))
+        if self._sim_clock is None:
+            return
+        with self.reporting("clock"):
+            self._sim_clock.publish(Clock(clock=ns_to_stamp(self._stamp(time_s))))
 
     def _publish_metrics(self) -> None:
         figures = {"realtime_factor": self._robot.realtime_factor, "frames": self._robot.frames}
         self._metrics.publish(String(data=json.dumps(figures)))
 
     def collect_diagnostics(self) -> None:
-        """Tell how fast the simulation runs."""
-        if self.state_name == "active":
-            self.health.value("realtime_factor", self._robot.realtime_factor)
+        """Tell how fast the simulation runs, and when the driver had to stop the arm by itself."""
+        if self.state_name != "active":
+            return
+        self.health.value("realtime_factor", self._robot.realtime_factor)
+        silent_s = self._robot.abandoned_s()
+        if silent_s is None:
+            self.health.resolve("commands")
+        else:
+            text = f"no joint command for {silent_s:.1f} s in mid-motion; the driver holds the arm; "
+            self.health.problem("commands", text + "check the command node")
 
     # -- in -----------------------------------------------------------------------------------------
 
@@ -143,7 +165,7 @@ class SimRobotNode(ManagedNode):
         """Hand one command message to the driver; `now_ns` is None when stamps are in simulated time."""
         if isinstance(message, JointTrajectory):
             stamp_ns = stamp_to_ns(message.header.stamp)
-            reference_ns = round(time_s * NS_PER_S) if now_ns is None else now_ns
+            reference_ns = self._stamp(time_s) if now_ns is None else now_ns
             start_s = time_s + ((stamp_ns - reference_ns) / NS_PER_S if stamp_ns else 0.0)
             points = [self._point(message, point, start_s) for point in message.points]
             driver.command(message.joint_names, points, time_s)
@@ -178,6 +200,12 @@ class SimRobotNode(ManagedNode):
         else:
             response.message = "reset; no command node was told to begin a new episode"
         return response
+
+
+def _joint_state(stamp_ns: int, positions: Array, velocities: Array) -> JointState:
+    message = JointState(name=list(JOINT_NAMES), position=positions.tolist(), velocity=velocities.tolist())
+    message.header.stamp = ns_to_stamp(stamp_ns)
+    return message
 
 
 def main() -> None:

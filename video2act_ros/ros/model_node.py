@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from rcl_interfaces.msg import SetParametersResult
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from video2act_ros.bundles.manifest import Manifest
 
 _STOP_S = 1.0
+_SILENT_S = 1.0  # without a run state, of which ten come each second
 
 Model = TypeVar("Model", bound="LoadedPolicy | LoadedEncoder")
 
@@ -103,6 +106,7 @@ class ModelNode(ManagedNode, Generic[Model]):
     def start(self) -> None:
         """Begin to follow the run state and to work."""
         self.run_context = RunContext()
+        self._heard_s = math.inf  # monotonic; infinite until the first run state
         self.worker = Worker(
             "model", self._work, self.config.rate_hz, lambda error: self.report_problem("model", error)
         )
@@ -153,9 +157,15 @@ class ModelNode(ManagedNode, Generic[Model]):
             self._wish.publish(String(data=self.choose_instruction(self.config.instruction)))
 
     def collect_diagnostics(self) -> None:
-        """Look after a change of bundles."""
-        if self.state_name == "active":
-            self.switch.follow()
+        """Look after a change of bundles, and tell when the command node has fallen silent."""
+        if self.state_name != "active":
+            return
+        self.switch.follow()
+        silent_s = time.monotonic() - self._heard_s
+        if silent_s <= _SILENT_S:
+            self.health.resolve("command")
+        else:
+            self.health.problem("command", f"no run state for {silent_s:.1f} s; check the command node")
 
     def _check_again(self, parameters: list[Parameter]) -> SetParametersResult:
         """Refuse to load the running bundle's name again where its files on disk cannot run here."""
@@ -227,6 +237,7 @@ class ModelNode(ManagedNode, Generic[Model]):
             self.health.problem(camera, f"no image of {camera} {since}; check the camera driver")
 
     def _on_run_state(self, message: RunState) -> None:
+        self._heard_s = time.monotonic()
         context, previous = run_context_from_message(message), self.run_context
         if context != previous:
             self.run_context = context

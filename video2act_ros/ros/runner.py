@@ -17,6 +17,7 @@ import yaml
 
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.ros import environment
+from video2act_ros.ros.shared_memory import remove_dead_segments
 from video2act_ros.ros.stack import (
     SIM_ROBOT,
     STACKS,
@@ -51,6 +52,7 @@ class StackRunner:
         self._specs = specs
         self._arguments = dict(arguments)
         self._logs = logs
+        self._parameters = logs / "parameters.yaml"
         self._processes: dict[NodeSpec, subprocess.Popen[bytes]] = {}
         self._watchers: list[threading.Condition] = []
         self._stopping = False
@@ -70,22 +72,34 @@ class StackRunner:
 
     def start(self) -> None:
         """Start every process."""
+        remove_dead_segments()
         self._logs.mkdir(parents=True, exist_ok=True)
-        parameters = self._logs / "parameters.yaml"
-        parameters.write_text(yaml.safe_dump(overrides(self._specs, self._arguments), allow_unicode=True))
-        environ = os.environ | {environment.RUNNER_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+        self._parameters.write_text(
+            yaml.safe_dump(overrides(self._specs, self._arguments), allow_unicode=True)
+        )
         for spec in processes(self._specs, self._arguments.get("control", "")):
-            with self._log_file(spec).open("wb") as output:
-                process = subprocess.Popen(
-                    self.command(spec, parameters),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env=environ,
-                    start_new_session=True,
-                )
-            self._processes[spec] = process
-            threading.Thread(target=self._wait, args=(process,), name=spec.executable, daemon=True).start()
+            self._log_file(spec).unlink(missing_ok=True)
+            self._spawn(spec)
+
+    def restart(self, executable: str) -> None:
+        """Start a process that has ended once more; its log goes on."""
+        spec = next(spec for spec in self._processes if spec.executable == executable)
+        self._processes[spec].wait(_KILL_S)
+        self._spawn(spec)
+
+    def _spawn(self, spec: NodeSpec) -> None:
+        environ = os.environ | {environment.RUNNER_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+        with self._log_file(spec).open("ab") as output:
+            process = subprocess.Popen(
+                self.command(spec, self._parameters),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environ,
+                start_new_session=True,
+            )
+        self._processes[spec] = process
+        threading.Thread(target=self._wait, args=(process,), name=spec.executable, daemon=True).start()
 
     def command(self, spec: NodeSpec, parameters: Path) -> list[str]:
         """Return the command line of one node."""

@@ -46,6 +46,15 @@ class ArmDriver:
         self._time_s = now_s
         self._points: list[TrajectoryPoint] = []
         self._commanded_s = -np.inf
+        self._in_motion = False
+
+    def abandoned_s(self, now_s: float) -> float | None:
+        """Return since when [s] no command has come although the newest one moved the arm; None: all is well.
+
+        Commands that carry no velocities do not tell whether they move it.
+        """
+        silent_s = now_s - self._commanded_s
+        return silent_s if self._in_motion and silent_s > self._timeout_s else None
 
     def command(self, names: Sequence[str], points: Sequence[TrajectoryPoint], now_s: float) -> None:
         """Replace the trajectory by `points`, given for the joints `names` in any order.
@@ -70,6 +79,7 @@ class ArmDriver:
             ordered.append(TrajectoryPoint(point.time_s, values[0, order], values[1, order]))
         self._points = sorted(ordered, key=lambda point: point.time_s)
         self._commanded_s = now_s
+        self._in_motion = bool(self._points) and bool(np.any(self._points[0].velocities))
 
     def update(self, now_s: float) -> Array:
         """Advance the reference to `now_s` and return it, (J,) in robot units within the position limits."""

@@ -127,6 +127,11 @@ class LiveRobot:
         with self._lock:
             apply(self._driver, self._time_s)
 
+    def abandoned_s(self) -> float | None:
+        """Return since when [s] commands have failed to come in mid-motion; None: all is well."""
+        with self._lock:
+            return self._driver.abandoned_s(self._time_s)
+
     def _spawn(self, name: str, loop: Callable[[], None]) -> None:
         thread = threading.Thread(target=loop, name=name, daemon=True)
         self._threads.append(thread)

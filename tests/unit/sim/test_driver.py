@@ -85,3 +85,12 @@ def test_the_reference_stays_within_the_position_limits() -> None:
     goal = PROFILE.array("position_max") + 1.0
     driver.command(PROFILE.joint_names, [TrajectoryPoint(0.5, goal, np.zeros(14))], 0.0)
     np.testing.assert_allclose(run(driver, 0.0, 0.6)[-1], PROFILE.array("position_max"))
+
+
+def test_it_tells_that_commands_ended_in_mid_motion() -> None:
+    """A dead command node is noticed by the driver; a stream that ended with a standing command is no fault."""
+    driver, goal = moving_driver(timeout_s=0.2)
+    assert driver.abandoned_s(0.2) is None
+    assert driver.abandoned_s(0.5) == pytest.approx(0.5)
+    driver.command(PROFILE.joint_names, [TrajectoryPoint(0.6, goal, np.zeros(14))], 0.5)
+    assert driver.abandoned_s(5.0) is None

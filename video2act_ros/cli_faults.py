@@ -1,0 +1,102 @@
+"""`video2act faults`: break the running stack in every known way and see the arm stop."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from video2act_ros.ros import environment
+
+if TYPE_CHECKING:
+    from video2act_ros.nodes.fault_trial import FaultResult
+
+FOLDER = Path("out/faults")
+SEED = 800_000  # a development seed
+
+console = Console()
+
+
+def faults_command(
+    only: Annotated[list[str] | None, typer.Option(help="a fault's name; repeat for several")] = None,
+    json_file: Annotated[Path, typer.Option("--json", help="where the list of results goes")] = FOLDER
+    / "faults.json",
+    markdown: Annotated[
+        Path | None, typer.Option(help="file that gets the table too, between its markers")
+    ] = None,
+    bundle: Annotated[str, typer.Option(help="a bundle's folder, or a name under models/")] = "aloha_lift",
+    robot: Annotated[
+        str, typer.Option(help="a profile's file, or a name under config/robots/")
+    ] = "aloha_sim",
+    namespace: Annotated[str, typer.Option(help="namespace of every node and topic")] = "",
+    seed: Annotated[int, typer.Option(help="seed of the scene")] = SEED,
+    params_file: Annotated[str, typer.Option(help="YAML file of node parameters")] = "",
+) -> None:
+    """Inject faults into the real processes while the simulated arm moves; exit with 1 if one is not borne.
+
+    Each must stop the arm within its bound (or slow it down), within all limits, with a reason, and the
+    stack must go on once the fault is over.
+    """
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes.faults import (
+        FaultOptions,
+        choose_faults,
+        run_faults,
+        write_markdown,
+        write_results,
+    )
+
+    options = FaultOptions(
+        tuple(only or ()), bundle, robot, namespace, "lift", seed, FOLDER / "logs", params_file
+    )
+    total, done = len(choose_faults(options.names)), 0
+    with console.status("starting the stack") as status:
+
+        def progress(name: str, result: FaultResult | None) -> None:
+            nonlocal done
+            if result is None:
+                status.update(f"{name}, {done + 1} of {total}")
+                return
+            done += 1
+            word = "[green]ok[/]" if result.passed else "[red]failed[/]"
+            console.print(f"{name}: {result.outcome}, {word}: {result.reason_reported}", highlight=False)
+            if not result.passed and result.detail:
+                console.print(f"  {result.detail}", highlight=False)
+            status.update("starting the next")
+
+        results = run_faults(options, progress)
+    write_results(json_file, results)
+    if markdown is not None:
+        write_markdown(markdown, results, machine())
+    console.print(_table(results))
+    console.print(f"results {json_file}, node logs {options.logs}")
+    if not all(result.passed for result in results):
+        raise typer.Exit(1)
+
+
+def machine() -> str:
+    """Return what the figures were measured on."""
+    return f"{os.cpu_count()} CPU cores ({platform.machine()}), load {os.getloadavg()[1]:.1f}"
+
+
+def _table(results: list[FaultResult]) -> Table:
+    table = Table(title=f"{sum(result.passed for result in results)} of {len(results)} faults borne")
+    for heading in ("fault", "outcome", "stopped \\[s]", "bound \\[s]", "violations", "recovered"):
+        table.add_column(heading, justify="right" if "[s]" in heading else "left")
+    for result in results:
+        stopped = "–" if result.stopped_within_s is None else f"{result.stopped_within_s:.2f}"
+        table.add_row(
+            result.name,
+            result.outcome,
+            stopped,
+            f"{result.bound_s:.2f}",
+            str(result.limit_violations),
+            "yes" if result.recovered else "no",
+            style="" if result.passed else "red",
+        )
+    return table

@@ -1,0 +1,173 @@
+"""Injects faults into the real processes of a stack with the simulated robot, one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.nodes.demo import STARTUP_LIMIT_S, spinning_node
+from video2act_ros.nodes.demo_node import StackFailure
+from video2act_ros.nodes.fault_actions import Bench
+from video2act_ros.nodes.fault_catalogue import FAULTS, NAMES, Fault
+from video2act_ros.nodes.fault_trial import NO_REACTION, FaultResult, run_trial
+from video2act_ros.nodes.fault_watch import FaultWatch
+from video2act_ros.ros import environment
+from video2act_ros.ros.runner import StackRunner
+from video2act_ros.ros.stack import SIM
+from video2act_ros.sim.tasks import get_task
+
+STEP_S = 60.0
+UNSTEPPED_S = 15.0  # simulated time before a clock may step back by 10 s
+TABLE_BEGIN, TABLE_END = "<!-- faults: begin -->", "<!-- faults: end -->"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultOptions:
+    """What `video2act faults` was asked for; no `names` means every fault."""
+
+    names: tuple[str, ...]
+    bundle: str
+    robot: str
+    namespace: str
+    task: str
+    seed: int
+    logs: Path
+    params_file: str = ""
+
+
+def choose_faults(names: tuple[str, ...]) -> tuple[Fault, ...]:
+    """Return the named faults, in the catalogue's order; all of them for no name.
+
+    Raises:
+        ConfigurationError: a name is unknown; lists the known ones.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise ConfigurationError(unknown_choice("fault", name, NAMES))
+    return tuple(fault for fault in FAULTS if not names or fault.name in names)
+
+
+def run_faults(
+    options: FaultOptions, progress: Callable[[str, FaultResult | None], None]
+) -> list[FaultResult]:
+    """Run one trial per fault; trials share a stack as long as it recovers from them.
+
+    Args:
+        progress: called as (name, None) before and (name, result) after each trial.
+
+    Raises:
+        StackFailure: a stack did not come up.
+        ConfigurationError: an option is wrong.
+    """
+    faults = choose_faults(options.names)
+    results = []
+    for sim_time in (False, True):
+        waiting = [fault for fault in faults if fault.sim_time == sim_time]
+        while waiting:
+            with open_bench(options, sim_time=sim_time) as bench:
+                intact = True
+                while waiting and intact:
+                    fault = waiting.pop(0)
+                    progress(fault.name, None)
+                    results.append(judge_fault(fault, bench, options.seed))
+                    progress(fault.name, results[-1])
+                    intact = results[-1].recovered
+    return results
+
+
+def judge_fault(fault: Fault, bench: Bench, seed: int) -> FaultResult:
+    """Run a trial; one in which the stack fails is a result too."""
+    try:
+        return run_trial(fault, bench, seed)
+    except StackFailure as error:
+        violations, bound_s = bench.watch.violations, round(fault.bound_s(bench.node.profile), 3)
+        reason = f"the trial failed: {bench.stack.failed() or error}"
+        return FaultResult(fault.name, NO_REACTION, None, bound_s, violations, reason, recovered=False)
+
+
+@contextmanager
+def open_bench(options: FaultOptions, *, sim_time: bool) -> Iterator[Bench]:
+    """Start the simulated stack and what listens to it; stop both at the end."""
+    environment.prepare()
+    arguments = {
+        "namespace": options.namespace,
+        "robot": options.robot,
+        "system1_bundle": options.bundle,
+        "system2_bundle": options.bundle,
+        "instruction": get_task(options.task).instruction,
+        "task": options.task,
+        "use_sim_time": str(sim_time).lower(),
+        "params_file": options.params_file,
+    }
+    with ExitStack() as stack:
+        runner = stack.enter_context(StackRunner(SIM, arguments, options.logs))
+        node = stack.enter_context(spinning_node(options))
+        runner.watch(node.changed)
+        node.wait_for(
+            lambda: bool(runner.failed()) or bool(node.chunks and node.command_metrics),
+            STARTUP_LIMIT_S,
+            "System 1's first chunk and the command node's figures",
+        )
+        if failure := runner.failed():
+            raise StackFailure(failure)
+        if sim_time:
+            node.wait_for(
+                lambda: node.state is not None and node.state.header.stamp.sec >= UNSTEPPED_S,
+                STEP_S,
+                f"{UNSTEPPED_S:g} s of simulated time",
+            )
+        yield Bench(runner, node, FaultWatch(node, node.command_metrics["period_s"]))
+
+
+def write_results(path: Path, results: list[FaultResult]) -> None:
+    """Write a list with one object per fault."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = [asdict(result) for result in results]
+    for entry in entries:
+        del entry["detail"]
+    path.write_text(json.dumps(entries, indent=2) + "\n")
+
+
+def write_markdown(path: Path, results: list[FaultResult], machine: str) -> None:
+    """Write the table between the markers of `path`, or as a new file.
+
+    Raises:
+        ConfigurationError: the file exists and lacks the markers.
+    """
+    table = f"{TABLE_BEGIN}\n{markdown_table(results, machine)}\n{TABLE_END}"
+    text = path.read_text() if path.is_file() else f"{TABLE_BEGIN}{TABLE_END}\n"
+    before, begin, rest = text.partition(TABLE_BEGIN)
+    _, end, after = rest.partition(TABLE_END)
+    if not (begin and end):
+        raise ConfigurationError(f"{path} has no lines '{TABLE_BEGIN}' and '{TABLE_END}' to write between")
+    path.write_text(before + table + after)
+
+
+def markdown_table(results: list[FaultResult], machine: str) -> str:
+    """Return the results as a Markdown table."""
+    whats = {fault.name: fault.what for fault in FAULTS}
+    lines = [
+        f"Measured on {machine}.",
+        "",
+        "| Fault | What happens | Outcome | Stopped within | Bound | Violations | Recovered | Reason reported |",
+        "|---|---|---|---:|---:|---:|---|---|",
+    ]
+    for result in results:
+        stopped = "–" if result.stopped_within_s is None else f"{result.stopped_within_s:.2f} s"
+        reason = result.reason_reported.replace("\n", " ").replace("|", "\\|")
+        cells = (
+            f"`{result.name}`",
+            whats[result.name],
+            result.outcome.replace("_", " "),
+            stopped,
+            f"{result.bound_s:.2f} s",
+            str(result.limit_violations),
+            "yes" if result.recovered else "**no**",
+            reason,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
