@@ -28,7 +28,7 @@ class ArmMotion:
         self._arm = ~np.array([joint.gripper for joint in profile.joints])
         self._reach_rad = reach_rad
         self._braking_step_s = max(BRAKING_STEP_S, period_s)
-        self._limiter = Limiter(JointLimits.of(profile), period_s)
+        self._limiter = Limiter(JointLimits.of_commands(profile), period_s)
         self._start_move = StartMove(profile, period_s, start_speed)
         self._tracking = TrackingWatch(profile, period_s)
         self._reset_ns: int | None = None  # a new episode began; the arm may stand elsewhere now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,12 @@ class JointLimits:
     def of(cls, profile: RobotProfile) -> JointLimits:
         """Take the limits of a robot profile."""
         return cls(*(profile.limits(name) for name in cls.__slots__))
+
+    @classmethod
+    def of_commands(cls, profile: RobotProfile) -> JointLimits:
+        """Take the limits that commands keep: the servos' overshoot has the rest of the speed."""
+        limits = cls.of(profile)
+        return replace(limits, velocity_max=profile.command_speed * limits.velocity_max)
 
     def tightened(self, share: float) -> JointLimits:
         """Return the same position range with rates smaller by `share`."""

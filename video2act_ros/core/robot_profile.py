@@ -129,6 +129,7 @@ class RobotProfile(_Frozen):
     joint_states: tuple[JointStateSource, ...]
     commands: tuple[CommandOutput, ...]
     thresholds: Thresholds
+    command_speed: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of velocity_max that commands use
 
     @model_validator(mode="after")
     def _check(self) -> RobotProfile:

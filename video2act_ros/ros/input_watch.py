@@ -16,13 +16,13 @@ from video2act_ros.ros.input_health import TOPIC, message_from_report
 from video2act_ros.ros.inputs import now_ns, subscribe_camera
 from video2act_ros.ros.lifecycle import ManagedNode
 
-_PERIOD_S = 0.1
+_PERIOD_S = 0.05
 
 
 def publish_input_health(
     node: ManagedNode, system: str, values: Callable[[int], tuple[InputValue, ...]]
 ) -> None:
-    """Publish `values(now_ns)` at 10 Hz from the executor's thread for as long as the node is active.
+    """Publish `values(now_ns)` at 20 Hz from the executor's thread for as long as the node is active.
 
     The timer runs on the steady clock: it goes on when the ROS clock jumps, stops or never comes. Call it in
     the node's `start`.

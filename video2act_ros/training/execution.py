@@ -48,7 +48,7 @@ class Streaming:
     ) -> None:
         self.timeline = Timeline(profile.joint_names, splice, decay)
         self._sent = PlanHistory() if splice == "rtc" else None
-        self._limiter = Limiter(JointLimits.of(profile), period_s)
+        self._limiter = Limiter(JointLimits.of_commands(profile), period_s)
         self._limiter.reset(joints)
 
     @property

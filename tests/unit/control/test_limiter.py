@@ -270,3 +270,11 @@ def test_limits_come_in_policy_units(profile):
     assert bounds.position_max[2] == pytest.approx(1.0)
     assert bounds.velocity_max[2] == pytest.approx(2.0)
     assert bounds.jerk_max[2] == pytest.approx(2000.0 / 0.04)
+
+
+def test_commands_leave_the_servos_some_speed(profile):
+    """`command_speed` scales the velocity limits of commands and nothing else."""
+    slower = profile.model_copy(update={"command_speed": 0.5})
+    whole, commands = JointLimits.of(slower), JointLimits.of_commands(slower)
+    np.testing.assert_allclose(commands.velocity_max, 0.5 * whole.velocity_max)
+    np.testing.assert_array_equal(commands.acceleration_max, whole.acceleration_max)
