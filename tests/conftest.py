@@ -85,8 +85,11 @@ ENCODER = {
 }
 
 
-def write_tiny_bundle(folder, seed=0, policy_seed=None):
-    """Write a bundle of both systems with random weights for the test robot; `seed` decides the features."""
+def write_tiny_bundle(folder, seed=0, policy_seed=None, action_std=0.1):
+    """Write a bundle of both systems with random weights for the test robot; `seed` decides the features.
+
+    With `action_std` 0 every action is the same: the arm stays where it is.
+    """
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     encoder = VideoEncoder(VideoEncoderConfig.model_validate(ENCODER))
@@ -94,7 +97,7 @@ def write_tiny_bundle(folder, seed=0, policy_seed=None):
     if policy_seed is not None:
         torch.manual_seed(policy_seed)
     policy = Policy(config).eval()
-    torch.nn.init.normal_(policy.model.final_layer.ffn_final.fc2.weight, std=0.1)
+    torch.nn.init.normal_(policy.model.final_layer.ffn_final.fc2.weight, std=action_std)
     images = {name: random.integers(0, 256, (32, 32, 3), dtype=np.uint8) for name in CAMERAS}
     texts = {
         text: (
@@ -124,6 +127,12 @@ def write_tiny_bundle(folder, seed=0, policy_seed=None):
 def bundle(tmp_path_factory):
     """A small bundle of both systems."""
     return write_tiny_bundle(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def still_bundle(tmp_path_factory):
+    """A small bundle whose policy leaves the arm joints where they are."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("models") / "still", action_std=0.0)
 
 
 @pytest.fixture(scope="session")

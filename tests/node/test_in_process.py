@@ -11,9 +11,9 @@ from video2act_ros.ros import qos
 from video2act_ros.ros.command_outputs import MESSAGE_TYPES
 
 
-def test_chunks_of_system1_become_commands_in_one_process(make_node, world, bundle, robot):
+def test_chunks_of_system1_become_commands_in_one_process(make_node, world, still_bundle, robot):
     """The companion that System 1 names, in its process: shadow, engage, commands on the arm's topic."""
-    common = {"bundle": str(bundle), "robot": str(robot)}
+    common = {"bundle": str(still_bundle), "robot": str(robot)}
     make_node(System2Node, rate_hz=10.0, **common)
     system1 = make_node(System1Node, rate_hz=10.0, control="in_process", **common)
     (companion,) = system1.companions()

@@ -115,7 +115,8 @@ class Limiter:
         brake = Brake.of(self._state[1], self._state[2], self._limits)
         rest_s = float(np.max(brake.durations_s))
         times = [index * step_s for index in range(1, int(np.ceil(rest_s / step_s)))]
-        return tuple((time_s, MotionState(*self._braked(time_s))) for time_s in [*times, rest_s])
+        way = [(time_s, brake.at(time_s)) for time_s in [*times, rest_s]]
+        return tuple((time_s, MotionState(self._state[0] + x, v, a)) for time_s, (x, v, a) in way)
 
     def _braked(self, time_s: float) -> Vector:
         """Return the state (3, J) after braking for `time_s`."""

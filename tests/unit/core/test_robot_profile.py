@@ -1,0 +1,35 @@
+"""Robot profiles are refused by the key that is wrong."""
+
+import pytest
+import yaml
+
+from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.core.robot_profile import Outcome, Threshold, load_robot_profile
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"hold": 0.5, "fault": 0.2}, "rising order"),
+        ({}, "at least one of slow, hold and fault"),
+        ({"hold": -1.0}, "greater than 0"),
+        ({"stop": 1.0}, "stop"),
+        ("soon", "thresholds.image_age_s"),
+    ],
+)
+def test_a_wrong_threshold_is_named(robot, value, words):
+    """The message names the key and what is wrong with it."""
+    content = yaml.safe_load(robot.read_text())
+    content["thresholds"]["image_age_s"] = value
+    robot.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigurationError, match=words) as error:
+        load_robot_profile(robot)
+    assert "thresholds.image_age_s" in str(error.value)
+
+
+def test_a_number_means_hold_and_outcomes_are_graded():
+    """From each value on, exclusively, its outcome applies; the gravest wins."""
+    assert Threshold.model_validate(0.5).outcome(0.51) is Outcome.HOLD
+    assert Threshold.model_validate(0.5).outcome(0.5) is None
+    graded = Threshold(slow=0.1, hold=0.2, fault=0.3)
+    assert [graded.outcome(v) for v in (0.15, 0.25, 0.35)] == [Outcome.SLOW, Outcome.HOLD, Outcome.FAULT]
