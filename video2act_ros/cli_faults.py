@@ -54,23 +54,23 @@ def faults_command(
     options = FaultOptions(
         tuple(only or ()), bundle, robot, namespace, "lift", seed, FOLDER / "logs", params_file
     )
-    total, done = len(choose_faults(options.names)), 0
+    total = len(choose_faults(options.names))
+    results: list[FaultResult] = []
     with console.status("starting the stack") as status:
 
         def progress(name: str, result: FaultResult | None) -> None:
-            nonlocal done
             if result is None:
-                status.update(f"{name}, {done + 1} of {total}")
+                status.update(f"{name}, {len(results) + 1} of {total}")
                 return
-            done += 1
+            results.append(result)
+            write_results(json_file, results)  # an interrupted run leaves what it has
             word = "[green]ok[/]" if result.passed else "[red]failed[/]"
             console.print(f"{name}: {result.outcome}, {word}: {result.reason_reported}", highlight=False)
             if not result.passed and result.detail:
                 console.print(f"  {result.detail}", highlight=False)
             status.update("starting the next")
 
-        results = run_faults(options, progress)
-    write_results(json_file, results)
+        run_faults(options, progress)
     if markdown is not None:
         write_markdown(markdown, results, machine())
     console.print(_table(results))
