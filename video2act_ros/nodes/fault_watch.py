@@ -34,7 +34,7 @@ class StateSeen:
     @property
     def slow(self) -> bool:
         """Whether chunks are executed more slowly."""
-        return self.state == RunState.ENGAGED and 0.0 < self.speed_scale < 1.0
+        return self.state == RunState.ENGAGED and self.speed_scale < 1.0 and bool(self.reason)
 
 
 class FaultWatch:
