@@ -7,6 +7,7 @@ from collections import deque
 
 import numpy as np
 import pytest
+import yaml
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
@@ -54,7 +55,11 @@ def stack(tmp_path, monkeypatch):
     options = DemoOptions(
         "lift", 1, 0, tmp_path / "r.json", None, "aloha_lift", "aloha_sim", "", tmp_path, 0.0
     )
-    arguments = {"instruction": "lift the red cube with the right arm"}
+    parameters = (
+        tmp_path / "patient.yaml"
+    )  # chunks come late on a slow machine, and lie further from the arm then
+    parameters.write_text(yaml.safe_dump({"/**/command": {"ros__parameters": {"reach_rad": 2.0}}}))
+    arguments = {"instruction": "lift the red cube with the right arm", "params_file": str(parameters)}
     with StackRunner(SIM, arguments, tmp_path / "logs") as runner, spinning_node(options) as node:
         runner.watch(node.changed)
         joints = Joints(node)
