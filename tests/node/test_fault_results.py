@@ -35,7 +35,7 @@ def test_every_required_fault_is_in_the_catalogue():
 
 def test_bounds_are_threshold_plus_braking_plus_a_fifth_of_a_second():
     """The emergency stop has 0.5 s; the driver's time-out bounds a dead command node."""
-    braking_s = 3.14 / 30.0 + 30.0 / 1500.0
+    braking_s = 3.14 / 12.0 + 12.0 / 1500.0  # speed over acceleration, plus acceleration over jerk
     bounds = {fault.name: fault.bound_s(PROFILE) for fault in FAULTS}
     assert bounds["estop_in_motion"] == 0.5
     assert bounds["drop_cam_high"] == pytest.approx(0.5 + braking_s + 0.2)
