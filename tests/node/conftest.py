@@ -98,7 +98,8 @@ class World(Node):
         self.received = {"chunk": [], "spatial": [], "motion": [], "wish": [], "known": []}
         self.problems = {}
         self.encoding = "rgb8"
-        self.publishing = {"cam_high", "cam_wrist", "joints"}
+        self.publishing = {"cam_high", "cam_wrist", "joints", "run_state"}
+        self.told = None  # the run state, once a test has told one
         self.epoch_stamp_ns = 0
         self.raw = self.create_publisher(Image, "cam_high/image_raw", qos.CAMERA)
         self.compressed = self.create_publisher(CompressedImage, "cam_wrist/image_raw/compressed", qos.CAMERA)
@@ -131,6 +132,8 @@ class World(Node):
 
     def publish_all(self):
         stamp = self.get_clock().now().to_msg()
+        if "run_state" in self.publishing and self.told is not None:
+            self.state.publish(self.told)  # as the command node does
         if "joints" in self.publishing:
             arm = JointState(name=["elbow", "shoulder"], position=[0.2, 0.1])
             gripper = JointState(name=["gripper"], position=[0.01])
@@ -152,6 +155,7 @@ class World(Node):
         message = RunState(state="shadow", epoch=epoch, episode=episode, instruction=instruction)
         message.epoch_stamp = message.episode_stamp = self.get_clock().now().to_msg()
         self.epoch_stamp_ns = stamp_to_ns(message.epoch_stamp)
+        self.told = message
         self.state.publish(message)
 
     def newest(self, name):
