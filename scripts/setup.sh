@@ -99,7 +99,8 @@ install_packages() {
   # Python 3.10's own pip never resolves this set, its setuptools cannot build a wheel alone.
   pip install -qq --upgrade 'pip>=25' 'setuptools>=70.1,<80'
   pip install -qq ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} -r requirements/torch.txt
-  pip install -qq -c "$constraints" -r requirements/base.txt -r requirements/dev.txt -r requirements/onnx.txt
+  pip install -qq -c "$constraints" -r requirements/base.txt -r requirements/dev.txt -r requirements/onnx.txt \
+    -r requirements/analysis.txt
   pip install -qq --no-deps -r requirements/sim.txt
 }
 
@@ -151,7 +152,7 @@ check_rendering() {
 
 PACKAGE_FILES=(setup.py setup.cfg package.xml resource/video2act_ros)
 MESSAGE_FILES=(requirements/ros-kilted.txt $(find ros2_ws/src/video2act_msgs -type f | LC_ALL=C sort))
-PYTHON_FILES=(requirements/torch.txt requirements/base.txt requirements/dev.txt requirements/onnx.txt requirements/sim.txt requirements/constraints.txt)
+PYTHON_FILES=(requirements/torch.txt requirements/base.txt requirements/dev.txt requirements/onnx.txt requirements/analysis.txt requirements/sim.txt requirements/constraints.txt)
 
 if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
   PYTHON=$(choose_python)
