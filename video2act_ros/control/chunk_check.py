@@ -23,6 +23,54 @@ class Refusal:
     routine: bool = False
 
 
+class ChunkGate:
+    """Decides which chunks may be executed at all, by real time. Not thread-safe."""
+
+    def __init__(
+        self,
+        joint_names: tuple[str, ...],
+        position_limits: tuple[Vector, Vector] | None = None,
+        epoch: int = 0,
+    ) -> None:
+        """Make a gate through which no chunk has gone.
+
+        Args:
+            joint_names: what every chunk must drive, in this order.
+            position_limits: least and largest positions (J,) in policy units; chunks far outside are refused.
+            epoch: the first epoch.
+        """
+        self._joint_names = joint_names
+        self._limits = position_limits
+        self._epoch = epoch
+        self._epoch_stamp_ns = 0
+        self._newest_ns: int | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The only epoch whose chunks are accepted."""
+        return self._epoch
+
+    def raise_epoch(self, epoch: int, stamp_ns: int) -> None:
+        """Accept only chunks of `epoch` that were observed at `stamp_ns` or later."""
+        self._epoch, self._epoch_stamp_ns, self._newest_ns = epoch, stamp_ns, None
+
+    def admit(self, chunk: ActionChunk, now_ns: int) -> Refusal | None:
+        """Let a chunk through at `now_ns`; return None, or why it is refused."""
+        if chunk.epoch != self._epoch:
+            text = f"chunk of epoch {chunk.epoch} while the current epoch is {self._epoch}"
+            return Refusal(text, routine=True)
+        if chunk.stamp_ns < self._epoch_stamp_ns:
+            return Refusal(f"chunk was observed before the current epoch {self._epoch} began", routine=True)
+        problem = wrong_content(chunk, self._joint_names, self._limits)
+        if problem is None and self._newest_ns is not None and chunk.stamp_ns <= self._newest_ns:
+            problem = "chunk was observed no later than one that was accepted already"
+        problem = problem or wrong_time(chunk, now_ns)
+        if problem is not None:
+            return Refusal(problem)
+        self._newest_ns = chunk.stamp_ns
+        return None
+
+
 def wrong_content(
     chunk: ActionChunk, joint_names: tuple[str, ...], limits: tuple[Vector, Vector] | None
 ) -> str | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from video2act_ros.control.chunk_check import Refusal
 from video2act_ros.control.command import Command
 from video2act_ros.control.run_state import Source
 from video2act_ros.control.status import LoopMetrics, LoopStatus
 from video2act_ros.control.supervisor import ControlSettings, Supervisor
-from video2act_ros.control.timeline import Refusal
 from video2act_ros.control.watchdog import InputAges
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.input_report import InputReport

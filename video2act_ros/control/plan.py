@@ -75,7 +75,7 @@ class PlanHistory:
         return ActionChunk(
             stamp_ns=stamp_ns,
             sequence=self._sequence,
-            epoch=timeline.epoch,
+            epoch=newest.epoch,
             step_s=step_s,
             joint_names=newest.joint_names,
             positions=positions,

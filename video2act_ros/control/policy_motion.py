@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from video2act_ros.control.chunk_check import ChunkGate, Refusal
 from video2act_ros.control.plan import PlanHistory
-from video2act_ros.control.timeline import Refusal, Seam, Timeline
+from video2act_ros.control.timeline import Seam, Timeline
 from video2act_ros.control.warp import TimeWarp
 from video2act_ros.core.motion import MotionState, Vector
 from video2act_ros.core.robot_profile import RobotProfile
@@ -19,23 +20,27 @@ _REMEDY = "check System 1"
 class PolicyMotion:
     """Joins timeline, slow motion and the memory of what was sent. All times are real.
 
+    While the arm is held, its chunks wait for it: chunk time stands, and the newest chunk alone counts, so that
+    the arm goes on from the beginning of what the policy planned for an arm that stands.
+
     Not thread-safe: the control loop guards it.
     """
 
     def __init__(self, profile: RobotProfile, splice: str, decay: float, blend_s: float, epoch: int) -> None:
         limits = (profile.limits("position_min"), profile.limits("position_max"))
-        self._timeline = Timeline(profile.joint_names, splice, decay, blend_s, epoch, limits)
+        self._gate = ChunkGate(profile.joint_names, limits, epoch)
+        self._timeline = Timeline(splice, decay, blend_s)
         self._warp = TimeWarp()
+        self._standing = False
         self._sent = PlanHistory()
         self._newest: ActionChunk | None = None
-        self._first: Vector | None = None
         self._sent_ns: int | None = None
         self._why = ""  # why there is no chunk, beyond what can be seen
 
     @property
     def epoch(self) -> int:
         """The only epoch whose chunks are accepted."""
-        return self._timeline.epoch
+        return self._gate.epoch
 
     @property
     def newest(self) -> ActionChunk | None:
@@ -44,8 +49,8 @@ class PolicyMotion:
 
     @property
     def first(self) -> Vector | None:
-        """Where the newest chunk alone would have begun to drive the arm: (J,) due when it arrived."""
-        return self._first
+        """Where the newest chunk begins: (J,) in policy units, due at its observation."""
+        return None if self._newest is None else np.asarray(self._newest.positions[0], dtype=np.float64)
 
     @property
     def scale(self) -> float:
@@ -59,8 +64,9 @@ class PolicyMotion:
 
     def raise_epoch(self, epoch: int, now_ns: int, why: str = "") -> None:
         """Drop every chunk; accept only those of `epoch` observed at `now_ns` or later. `why` is told."""
-        self._timeline.raise_epoch(epoch, self._warp.virtual_ns(now_ns))
-        self._newest = self._first = None
+        self._gate.raise_epoch(epoch, now_ns)
+        self._timeline.clear()
+        self._newest = None
         self._why = f"{why}; waiting for System 1" if why else ""
 
     def step_clock(self) -> None:
@@ -75,16 +81,19 @@ class PolicyMotion:
 
     def add(self, chunk: ActionChunk, now_ns: int) -> Refusal | None:
         """Splice a chunk in where the commands that were sent end; return None, or why it is refused."""
-        warp, virtual_ns = self._warp, self._warp.virtual_ns(now_ns)
+        refusal = self._gate.admit(chunk, now_ns)
+        if refusal is not None:
+            if not refusal.routine:
+                self.refused(refusal.text)
+            return refusal
+        if self._standing:
+            self._timeline.clear()
+        warp = self._warp
         sent_ns = None if self._sent_ns is None else warp.virtual_ns(self._sent_ns)
         placed = replace(chunk, stamp_ns=warp.virtual_ns(chunk.stamp_ns))
-        refusal = self._timeline.add(placed, virtual_ns, sent_ns)
-        if refusal is None:
-            self._newest, self._why = chunk, ""
-            self._first = _due(chunk, now_ns)
-        elif not refusal.routine:
-            self.refused(refusal.text)
-        return refusal
+        self._timeline.add(placed, warp.virtual_ns(now_ns), sent_ns)
+        self._newest, self._why = chunk, ""
+        return None
 
     def take_seam(self) -> Seam | None:
         """Return the newest splice's figures once."""
@@ -92,7 +101,13 @@ class PolicyMotion:
 
     def advance(self, now_ns: int, wanted_scale: float) -> None:
         """Go on to `now_ns`, towards the speed `wanted_scale`."""
+        self._standing = False
         self._warp.advance(now_ns, wanted_scale)
+
+    def stand(self, now_ns: int) -> None:
+        """Go on to `now_ns` while the arm is held."""
+        self._standing = True
+        self._warp.stand(now_ns)
 
     def target(self, due_ns: int) -> MotionState | None:
         """Return what is due at `due_ns`; None where the chunks are used up."""
@@ -107,8 +122,15 @@ class PolicyMotion:
         """Remember a command that was sent."""
         self._sent.record(due_ns, positions)
 
+    def take_arm(self) -> None:
+        """Begin with an arm that stands: nothing was sent to it, and chunk time stands."""
+        self._warp = TimeWarp(scale=0.0)
+        self._sent_ns = None
+        self._sent.clear()
+        self._standing = True
+
     def forget_sent(self) -> None:
-        """Forget what was sent: the arm was let go or put elsewhere."""
+        """Forget what was sent: the arm was put elsewhere."""
         self._sent.clear()
 
     def plan(self, now_ns: int) -> ActionChunk | None:
@@ -122,12 +144,3 @@ class PolicyMotion:
         newest = self._timeline.newest
         left_ns = 0 if newest is None else newest.end_ns - self._warp.virtual_ns(now_ns)
         return max(left_ns / NS_PER_S, 0.0)
-
-
-def _due(chunk: ActionChunk, time_ns: int) -> Vector:
-    """Return the positions (J,) that a chunk alone has for `time_ns`, linear between its actions."""
-    last = len(chunk.positions) - 1
-    index = min(max((time_ns - chunk.stamp_ns) / chunk.step_ns, 0.0), float(last))
-    before = int(index)
-    rows = np.asarray(chunk.positions[[before, min(before + 1, last)]], dtype=np.float64)  # (2, J)
-    return rows[0] + (index - before) * (rows[1] - rows[0])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from video2act_ros.control.arm_motion import ArmMotion
+from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.command import Command
 from video2act_ros.control.external import ExternalSource
 from video2act_ros.control.policy_motion import PolicyMotion
 from video2act_ros.control.problem import Problem
 from video2act_ros.control.run_state import EMERGENCY_STOP, RunState, Source
 from video2act_ros.control.status import LoopMetrics
-from video2act_ros.control.timeline import FUTURE_TOLERANCE_S
 from video2act_ros.control.watchdog import Watchdog
 from video2act_ros.core.motion import MotionState, Vector
 from video2act_ros.core.robot_profile import Outcome, RobotProfile
@@ -115,7 +115,10 @@ class Supervisor:
         state, due_ns = self.state, now_ns + self._period_ns
         if state.mode is RunMode.IDLE:
             return None
-        self.policy.advance(now_ns, self._settings.slow_scale if state.slow else 1.0)
+        if state.sending and state.mode is not RunMode.ENGAGED:
+            self.policy.stand(now_ns)
+        else:
+            self.policy.advance(now_ns, self._settings.slow_scale if state.slow else 1.0)
         self._choose_source(now_ns)
         target = self.policy.target(due_ns)
         self.policy.hand_out(due_ns)
@@ -221,8 +224,7 @@ class Supervisor:
     def _out_of_reach(self) -> tuple[str, ...]:
         """Return why the first command would be too far from the measured pose.
 
-        Judged by what the newest chunk asked for when it arrived: that is how far into a chunk the first
-        command will lie. Later ones of a chunk that nobody executes lead away from the arm.
+        Judged by the beginning of the newest chunk, for that is where an arm that stands is taken over.
         """
         first = self.policy.first
         if first is None or self.joints is None:
@@ -236,4 +238,4 @@ class Supervisor:
         self._external.clear()
         if not was_sending and self.joints is not None:
             self.arm.take(self.joints.positions)
-            self.policy.forget_sent()
+            self.policy.take_arm()

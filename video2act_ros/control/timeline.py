@@ -7,14 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S, Refusal, wrong_content, wrong_time
 from video2act_ros.control.chunk_curve import ChunkCurve
 from video2act_ros.control.jet import ONE, ZERO, Jet, fade, smooth_step
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.core.motion import MotionState
 from video2act_ros.core.types import NS_PER_S, ActionChunk, seconds_to_ns
-
-__all__ = ["FUTURE_TOLERANCE_S", "KEEP", "SPLICES", "Refusal", "Seam", "Timeline"]
 
 Vector = NDArray[np.float64]
 
@@ -91,67 +88,47 @@ class Timeline:
 
     def __init__(
         self,
-        joint_names: tuple[str, ...],
         splice: str = "ensemble",
         decay: float = 0.8,
         blend_s: float = 0.08,
-        epoch: int = 0,
-        position_limits: tuple[Vector, Vector] | None = None,
     ) -> None:
         """Make an empty timeline.
 
         Args:
-            joint_names: what every chunk must drive, in this order.
             splice: one of `SPLICES`.
             decay: weight of an older chunk relative to the next newer one, for `ensemble`.
             blend_s: length of the cross-fade.
-            epoch: the first epoch.
-            position_limits: least and largest positions (J,) in policy units; chunks far outside are refused.
 
         Raises:
             ConfigurationError: unknown splice mode.
         """
         if splice not in SPLICES:
             raise ConfigurationError(unknown_choice("splice mode", splice, SPLICES))
-        self._joint_names = joint_names
         self._splice = splice
         self._decay = Jet(1.0 - decay if splice == "ensemble" else 1.0)  # what a newer chunk takes
         self._blend_ns = 0 if splice == "replace" else seconds_to_ns(blend_s)
-        self._epoch = epoch
-        self._epoch_stamp_ns = 0
-        self._limits = position_limits
         self._placed: list[_Placed] = []  # newest first
         self._seam: Seam | None = None
 
     @property
-    def epoch(self) -> int:
-        """The only epoch whose chunks are accepted."""
-        return self._epoch
-
-    @property
     def newest(self) -> ActionChunk | None:
-        """The newest accepted chunk of the current epoch, as it was added."""
+        """The newest chunk, as it was added."""
         return self._placed[0].curve.chunk if self._placed else None
 
-    def raise_epoch(self, epoch: int, stamp_ns: int) -> None:
-        """Drop every chunk; accept only those of `epoch` that were observed at `stamp_ns` or later."""
-        self._epoch = epoch
-        self._epoch_stamp_ns = stamp_ns
+    def clear(self) -> None:
+        """Drop every chunk."""
         self._placed.clear()
         self._seam = None
 
-    def add(self, chunk: ActionChunk, now_ns: int, sent_ns: int | None = None) -> Refusal | None:
-        """Splice `chunk` in; return None, or the reason why it is refused.
+    def add(self, chunk: ActionChunk, now_ns: int, sent_ns: int | None = None) -> None:
+        """Splice `chunk` in.
 
         Args:
-            chunk: the newest chunk.
+            chunk: not empty, and observed later than every chunk before it: see `ChunkGate`.
             now_ns: the present time.
             sent_ns: time up to which commands were handed out already, `now_ns` when that is later or
                 nothing was sent: the splice begins there.
         """
-        refusal = self._refusal(chunk, now_ns)
-        if refusal is not None:
-            return refusal
         splice_ns = now_ns if sent_ns is None else max(now_ns, sent_ns)
         curve, running = ChunkCurve(chunk), self.sample(splice_ns)
         share = RTC_FADE if self._splice == "rtc" else 1.0
@@ -163,7 +140,6 @@ class Timeline:
             self._seam = self._measure(curve, running, splice_ns)
         self._placed.insert(0, _Placed(curve, splice_ns, fade_start_ns, fade_in_ns, self._blend_ns))
         self._drop_spent(splice_ns)
-        return None
 
     def take_seam(self) -> Seam | None:
         """Return the newest splice's seam once; None where no motion was taken over since the last call."""
@@ -231,15 +207,3 @@ class Timeline:
             actions_skipped=curve.actions_before(splice_ns),
             effective_horizon_s=(splice_ns - self._placed[0].splice_ns) / NS_PER_S,
         )
-
-    def _refusal(self, chunk: ActionChunk, now_ns: int) -> Refusal | None:
-        if chunk.epoch != self._epoch:
-            text = f"chunk of epoch {chunk.epoch} while the current epoch is {self._epoch}"
-            return Refusal(text, routine=True)
-        if chunk.stamp_ns < self._epoch_stamp_ns:
-            return Refusal(f"chunk was observed before the current epoch {self._epoch} began", routine=True)
-        problem = wrong_content(chunk, self._joint_names, self._limits)
-        if problem is None and self.newest is not None and chunk.stamp_ns <= self.newest.stamp_ns:
-            problem = "chunk was observed no later than one that was accepted already"
-        problem = problem or wrong_time(chunk, now_ns)
-        return None if problem is None else Refusal(problem)

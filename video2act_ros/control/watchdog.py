@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.problem import Problem, graded
 from video2act_ros.control.report_watch import ReportWatch
-from video2act_ros.control.timeline import FUTURE_TOLERANCE_S
 from video2act_ros.core.input_report import InputReport
 from video2act_ros.core.robot_profile import Outcome, RobotProfile, Threshold
 from video2act_ros.core.types import NS_PER_S, ActionChunk, JointSample

@@ -46,7 +46,7 @@ class Streaming:
     def __init__(
         self, profile: RobotProfile, joints: Vector, period_s: float, splice: str, decay: float
     ) -> None:
-        self.timeline = Timeline(profile.joint_names, splice, decay)
+        self.timeline = Timeline(splice, decay)
         self._sent = PlanHistory() if splice == "rtc" else None
         self._limiter = Limiter(JointLimits.of_commands(profile), period_s)
         self._limiter.reset(joints)

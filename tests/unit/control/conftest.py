@@ -6,11 +6,17 @@ import pytest
 from video2act_ros.control.limiter import JointLimits
 from video2act_ros.control.loop import ControlLoop, ControlSettings
 from video2act_ros.core.input_report import InputCheck, InputReport, InputValue
-from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.robot_profile import RobotProfile, Threshold
 from video2act_ros.core.types import ActionChunk, JointSample, seconds_to_ns
 
 NAMES = ("shoulder", "elbow", "gripper")
 PERIOD_S = 0.02
+
+
+def graded(profile, **changes):
+    """Return a profile with other thresholds."""
+    thresholds = profile.thresholds.model_copy(update=changes)
+    return profile.model_copy(update={"thresholds": thresholds})
 
 
 def ns(time_s):
@@ -203,3 +209,19 @@ def make_bench(profile):
 @pytest.fixture
 def bench(make_bench):
     return make_bench()
+
+
+@pytest.fixture(name="graded")
+def graded_fixture():
+    return graded
+
+
+@pytest.fixture
+def make_patient(profile):
+    """Make a bench whose chunks may be two seconds old."""
+    return lambda **options: Bench(graded(profile, chunk_age_s=Threshold(hold=2.0)), **options)
+
+
+@pytest.fixture
+def patient(make_patient):
+    return make_patient()

@@ -63,11 +63,11 @@ def test_engagement_starts_a_new_epoch_from_the_measured_pose(bench):
     assert bench.loop.status(bench.now_ns).epoch == after.epoch
 
 
-def test_engaged_follows_the_chunk(bench):
+def test_engaged_follows_the_chunk(make_patient):
     """A feasible chunk is followed exactly, on its own times."""
-    bench.engage()
-    path = 0.4 * (1.0 - np.cos(np.arange(60) * 0.05))
-    bench.chunk(path)
+    bench = make_patient(splice="blend")
+    bench.drive(0.0, 40)
+    bench.chunk(0.4 * (1.0 - np.cos(np.arange(60) * 0.05)))
     start_s = bench.time_s
     command = bench.tick(20)
     assert bench.mode is RunMode.ENGAGED
@@ -76,6 +76,57 @@ def test_engaged_follows_the_chunk(bench):
     due_s = bench.time_s + PERIOD_S - start_s  # a command is due one period after its tick
     assert command.state.positions[0] == pytest.approx(0.4 * (1.0 - np.cos(due_s)), abs=1e-3)
     assert command.state.velocities[0] == pytest.approx(0.4 * np.sin(due_s), abs=2e-2)
+    bench.assert_within_limits()
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.2, 0.4])
+def test_a_resting_arm_begins_at_the_beginning_of_a_chunk(patient, late_s):
+    """However long its first inference took, it does not leap to where the chunk would be by now."""
+    bench = patient
+    bench.engage()
+    observed_s = bench.time_s
+    bench.tick(round(late_s / PERIOD_S))
+    bench.chunk(0.5 * np.arange(60) * 0.05, stamp_s=observed_s)
+    bench.tick(20)
+    assert bench.mode is RunMode.ENGAGED
+    speeds = [command.state.velocities[0] for command in bench.commands]
+    assert max(speeds) <= 0.5 * 1.02
+    assert 0.1 < bench.commands[-1].state.positions[0] < 0.2
+    bench.assert_within_limits()
+
+
+def test_while_the_arm_is_held_the_newest_chunk_alone_waits(patient):
+    """What piled up during a long hold neither counts nor blends; the arm goes on as the newest one begins."""
+    bench = patient
+    bench.drive()
+    bench.seeing = False
+    bench.tick_until(bench.at_rest, 60)
+    rest = bench.measured[0]
+    for index in range(30):
+        bench.chunk(rest + 0.01 * index + 0.2 * np.arange(60) * 0.05)
+        bench.tick(5)
+    assert bench.mode is RunMode.HOLDING
+    bench.seeing = True
+    bench.chunk(rest - 0.2 * np.arange(60) * 0.05)
+    bench.tick(40)
+    assert bench.mode is RunMode.ENGAGED
+    assert max(command.state.positions[0] for command in bench.commands[-40:]) <= rest + 1e-9
+    bench.assert_within_limits()
+
+
+def test_an_arm_that_goes_on_after_a_short_hold_does_not_step_back(patient):
+    """The motion goes on about where braking left it, for it coasted as far."""
+    bench = patient
+    bench.drive(1.0, 18)
+    bench.measuring = False
+    bench.tick_until(lambda: bench.mode is RunMode.HOLDING, 20)
+    bench.tick_until(bench.at_rest, 20)
+    rest = bench.commands[-1].state.positions[0]
+    bench.measuring = True
+    bench.tick()
+    assert bench.mode is RunMode.ENGAGED
+    bench.tick(5)
+    assert min(command.state.positions[0] for command in bench.commands[-6:]) >= rest - 2e-3
     bench.assert_within_limits()
 
 
@@ -132,7 +183,7 @@ def test_a_used_up_chunk_holds(bench):
     """Running out of actions brakes, even before the chunk counts as old."""
     bench.engage()
     bench.chunk(np.zeros(4))
-    bench.tick(10)
+    bench.tick(20)
     assert bench.mode is RunMode.HOLDING
     assert "used up" in bench.reason
 

@@ -15,7 +15,7 @@ START_NS = 100 * NS_PER_S
 
 @pytest.fixture
 def line(make_chunk):
-    line = Timeline(NAMES, "rtc", epoch=3)
+    line = Timeline("rtc")
     times = np.arange(60) * 0.05
     line.add(make_chunk(100.0, np.sin(2.0 * times), epoch=3), START_NS)
     return line
@@ -63,8 +63,8 @@ def test_without_commands_or_chunks_there_is_no_plan(line):
     now_ns = drive(history, line, 30)
     assert history.plan(now_ns, line, 0.04) is not None
     assert history.plan(now_ns + seconds_to_ns(0.2), line, 0.04) is None
-    assert history.plan(now_ns, Timeline(NAMES), 0.04) is None
-    line.raise_epoch(4, now_ns)
+    assert history.plan(now_ns, Timeline(), 0.04) is None
+    line.clear()
     assert history.plan(now_ns, line, 0.04) is None
     history.clear()
     assert history.plan(now_ns, line, 0.04) is None
@@ -82,7 +82,7 @@ def test_a_gap_or_a_backward_clock_begins_the_memory_anew(line):
 
 def test_slow_motion_gives_no_plan_and_its_lag_is_kept_afterwards(make_chunk):
     """A chunk knows nothing of slow motion; after it the plan is again what will be sent."""
-    warp, history, line = TimeWarp(), PlanHistory(), Timeline(NAMES)
+    warp, history, line = TimeWarp(), PlanHistory(), Timeline()
     line.add(make_chunk(100.0, np.linspace(0.0, 1.0, 150)), START_NS)
     plans = []
     for tick in range(260):

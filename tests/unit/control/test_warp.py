@@ -74,7 +74,7 @@ def test_the_wanted_scale_is_reached_within_bounds(wanted, expected):
 def test_a_slowed_arm_follows_the_same_path(make_chunk, changes, seed):
     """Positions are those of the chunk at the chunk time; velocities and accelerations their derivatives."""
     rng = np.random.default_rng(seed)
-    warp, line = TimeWarp(), Timeline(NAMES)
+    warp, line = TimeWarp(), Timeline()
     start_s = START_NS / NS_PER_S
     values = np.cumsum(rng.uniform(-0.03, 0.03, (900, 3)), axis=0)
     line.add(make_chunk(start_s, values), START_NS)
@@ -99,11 +99,40 @@ def test_a_chunk_observed_in_slow_motion_skips_only_what_was_executed(make_chunk
     warp = TimeWarp()
     *_, now_ns = run(warp, [(1, 1.0), (400, 0.5)])
     observed_ns = now_ns - 200 * MS
-    line = Timeline(NAMES)
+    line = Timeline()
     line.add(make_chunk(warp.virtual_ns(observed_ns) / NS_PER_S, np.arange(40.0)), warp.virtual_ns(now_ns))
     state = line.sample(warp.virtual_ns(now_ns))
     assert state.positions[0] == pytest.approx(2.0, abs=1e-3)  # 100 ms of 50 ms steps
     np.testing.assert_allclose(warp.real(state).velocities, 10.0, rtol=1e-3)
+
+
+def test_chunk_time_stands_while_the_arm_is_held():
+    """It coasts for a tenth of a second, then stands; afterwards it goes on smoothly from there."""
+    warp = TimeWarp()
+    *_, now_ns = run(warp, [(50, 1.0)])
+    held_ns = warp.virtual_ns(now_ns)
+    virtual, scales = [], []
+    for tick in range(1, 401):
+        if tick <= 300:
+            warp.stand(now_ns + tick * 10 * MS)
+        else:
+            warp.advance(now_ns + tick * 10 * MS, 1.0)
+        virtual.append(warp.virtual_ns(now_ns + tick * 10 * MS))
+        scales.append(warp.scale)
+    assert np.all(np.diff(virtual) >= 0)
+    assert np.abs(np.diff(scales)).max() < 0.08  # 10 ms at most 20 / e per second
+    assert abs(virtual[299] - virtual[100]) < 1000
+    assert virtual[100] == pytest.approx(held_ns + 110 * MS, abs=MS)
+    assert scales[100] == pytest.approx(0.0, abs=1e-6)
+    assert scales[340] == pytest.approx(1.0, abs=5e-3)
+
+
+def test_one_that_begins_standing_does_not_coast():
+    """An arm that is taken at rest has no way to go on."""
+    warp = TimeWarp(scale=0.0)
+    for tick in range(20):
+        warp.stand(START_NS + tick * 10 * MS)
+        assert warp.virtual_ns(START_NS + tick * 10 * MS) == START_NS
 
 
 def test_a_backward_clock_begins_anew():

@@ -1,0 +1,60 @@
+"""Which chunks never reach the arm, and why."""
+
+import re
+
+import numpy as np
+import pytest
+
+from video2act_ros.control.chunk_check import ChunkGate
+from video2act_ros.core.types import seconds_to_ns
+
+NAMES = ("shoulder", "elbow", "gripper")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"epoch": 6}, "epoch 6 while the current epoch is 7"),
+        ({"epoch": 8}, "epoch 8 while the current epoch is 7"),
+        ({"names": ("shoulder", "elbow")}, "2 joints .* has 3"),
+        ({"names": ("elbow", "shoulder", "gripper")}, "use a bundle made for this robot"),
+        ({"values": [0.0, np.nan, 0.0]}, "NaN"),
+        ({"values": [0.0, 1e6]}, "moves elbow 999994.00 beyond its position limits"),
+        ({"values": [0.0, 6.21]}, "moves elbow 0.21 beyond .* \\(-2.00 to 6.00\\); check System 1's bundle"),
+        ({"values": [[0.0, 0.0, 0.0], [-2.3, 0.0, 0.0]]}, "moves shoulder 0.30 beyond"),
+        ({"stamp_s": 9.95}, "observed no later"),
+        ({"stamp_s": 10.0}, "observed no later"),
+        ({"stamp_s": 8.0}, "observed before the current epoch"),
+        ({"stamp_s": 10.01, "step_s": 0.001}, "too slow for this horizon"),
+        ({"stamp_s": 11.0}, "0.90 s in the future"),
+    ],
+)
+def test_unusable_chunks_are_refused_with_the_reason(make_chunk, changes, words):
+    """Old epochs, other joints, NaN, old observations, spent and future chunks never reach the arm."""
+    gate = ChunkGate(NAMES, (np.full(3, -2.0), np.array([9.0, 6.0, 9.0])))
+    gate.raise_epoch(7, seconds_to_ns(9.0))
+    assert gate.admit(make_chunk(10.0, [1.0] * 8, epoch=7), seconds_to_ns(10.0)) is None
+    options = {"stamp_s": 10.05, "values": [5.0, 5.0, 5.0], "epoch": 7} | changes
+    wrong = make_chunk(options.pop("stamp_s"), options.pop("values"), **options)
+    refusal = gate.admit(wrong, seconds_to_ns(10.1))
+    assert refusal is not None
+    assert re.search(words, refusal.text)
+    assert refusal.routine == ("epoch" in words)
+    assert gate.admit(make_chunk(10.05, [1.0] * 8, epoch=7), seconds_to_ns(10.1)) is None
+
+
+def test_a_raised_epoch_lets_only_newer_observations_through(make_chunk):
+    """After a reset nothing from before it is executed, whatever epoch it claims."""
+    gate = ChunkGate(NAMES)
+    assert gate.admit(make_chunk(10.0, [1.0] * 8), seconds_to_ns(10.0)) is None
+    gate.raise_epoch(1, seconds_to_ns(10.1))
+    assert gate.epoch == 1
+    for stamp_s, epoch in ((10.15, 0), (10.05, 1)):
+        assert gate.admit(make_chunk(stamp_s, [1.0] * 8, epoch=epoch), seconds_to_ns(10.2)).routine
+    assert gate.admit(make_chunk(10.15, [1.0] * 8, epoch=1), seconds_to_ns(10.2)) is None
+
+
+def test_a_little_beyond_a_limit_is_the_limiters_matter(make_chunk):
+    """A policy may err slightly; such a chunk is taken and clipped later."""
+    gate = ChunkGate(NAMES, (np.zeros(3), np.ones(3)))
+    assert gate.admit(make_chunk(0.0, [-0.19, 1.19]), 0) is None
