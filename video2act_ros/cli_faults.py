@@ -66,7 +66,7 @@ def faults_command(
             write_results(json_file, results)  # an interrupted run leaves what it has
             word = "[green]ok[/]" if result.passed else "[red]failed[/]"
             console.print(f"{name}: {result.outcome}, {word}: {result.reason_reported}", highlight=False)
-            if not result.passed and result.detail:
+            if result.detail:
                 console.print(f"  {result.detail}", highlight=False)
             status.update("starting the next")
 

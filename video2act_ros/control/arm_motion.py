@@ -14,6 +14,7 @@ from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import FloatArray, JointSample
 
 BRAKING_STEP_S = 0.02  # between two points of the way to rest, unless a control period is longer
+SETTLE_S = 0.25  # a held arm stands at least so long before it goes on: no stop-and-go at a threshold
 REMEASURE_RAD = 0.3  # after a reset the arm may stand elsewhere; more than any tracking error
 
 
@@ -28,6 +29,8 @@ class ArmMotion:
         self._arm = ~np.array([joint.gripper for joint in profile.joints])
         self._reach_rad = reach_rad
         self._braking_step_s = max(BRAKING_STEP_S, period_s)
+        self._settle_ticks = round(SETTLE_S / period_s)
+        self._rest_ticks = self._settle_ticks
         self._limiter = Limiter(JointLimits.of_commands(profile), period_s)
         self._start_move = StartMove(profile, period_s, start_speed)
         self._tracking = TrackingWatch(profile, period_s)
@@ -44,6 +47,11 @@ class ArmMotion:
         return self._limiter.stopped
 
     @property
+    def settled(self) -> bool:
+        """Whether the commanded motion has been at rest for `SETTLE_S`; an arm that is taken at rest has."""
+        return self._rest_ticks >= self._settle_ticks
+
+    @property
     def start_move(self) -> StartMove:
         """The way to the start pose."""
         return self._start_move
@@ -51,6 +59,7 @@ class ArmMotion:
     def take(self, positions: FloatArray) -> None:
         """Begin at rest at the measured `positions` (J,)."""
         self._limiter.reset(np.asarray(positions, dtype=np.float64))
+        self._rest_ticks = self._settle_ticks
         self._tracking.clear()
         self._reset_ns = None
 
@@ -100,5 +109,6 @@ class ArmMotion:
     def step(self, now_ns: int, due_ns: int, target: MotionState | None) -> Command:
         """Advance one period towards `target`, or to a hold without one; the command is due at `due_ns`."""
         state = self._limiter.step(target)
+        self._rest_ticks = self._rest_ticks + 1 if self._limiter.stopped else 0
         self._tracking.record(due_ns, state.positions)
         return Command(now_ns, state, self._limiter.braking(self._braking_step_s))

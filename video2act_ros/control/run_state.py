@@ -11,6 +11,7 @@ from video2act_ros.core.types import RunMode
 EMERGENCY_STOP = "emergency stop"
 
 _DRIVING = (RunMode.ENGAGED, RunMode.HOLDING)
+_SETTLING = "the inputs are good again; coming to rest before going on"
 _SHADOW = "not engaged; call the engage service"
 
 
@@ -200,12 +201,13 @@ class RunState:
         self._episode_stamp_ns = now_ns
         return self.raise_epoch(now_ns)
 
-    def update(self, problems: tuple[Problem, ...], stopped: bool) -> None:
-        """Follow the inputs: the gravest problem decides.
+    def update(self, problems: tuple[Problem, ...], stopped: bool, settled: bool) -> None:
+        """Follow the inputs: the gravest problem decides. A hold ends at rest, never in mid-braking.
 
         Args:
             problems: what is wrong in this tick with all that the motion depends on.
             stopped: whether the commanded motion has come to a standstill.
+            settled: whether it has been at a standstill for long enough to go on.
         """
         outcome = worst(problems)
         if self._leaving is _Leaving.BRAKING:
@@ -219,9 +221,12 @@ class RunState:
             if outcome is Outcome.HOLD:
                 why = f"the way to the start pose was given up: {describe(problems)}"
                 self.release(why, why)
+        elif outcome is Outcome.HOLD:
+            self._set(RunMode.HOLDING, describe(problems))
+        elif self._mode is RunMode.ENGAGED or settled:
+            self._set(RunMode.ENGAGED, describe(problems), slow=outcome is Outcome.SLOW)
         else:
-            mode = RunMode.HOLDING if outcome is Outcome.HOLD else RunMode.ENGAGED
-            self._set(mode, describe(problems), slow=outcome is Outcome.SLOW)
+            self._set(RunMode.HOLDING, _SETTLING)
 
     def _set(
         self,

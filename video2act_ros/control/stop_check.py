@@ -53,12 +53,18 @@ class StopCheck:
         self.speed = 0.0  # of the fastest arm joint in the newest sample [rad/s]
         self.samples = 0
         self.outside = 0  # samples outside the limits + 10 %
+        self.largest_speed = 0.0  # of all samples and joints, as a share of its limit
+        self.fastest_joint = 0  # whose that was
 
     def add(self, time_s: float, positions: Vector, velocities: Vector) -> None:
         """Take the next sample: (J,) positions and velocities in policy units."""
         self.speed = float(np.max(np.abs(velocities[self._arm])))
         bad = bool(np.any(positions < self._low) or np.any(positions > self._high))
-        bad |= bool(np.any(np.abs(velocities) > (1.0 + MARGIN) * self._limits.velocity_max))
+        shares = np.abs(velocities) / self._limits.velocity_max
+        joint = int(np.argmax(shares))
+        if shares[joint] > self.largest_speed:
+            self.largest_speed, self.fastest_joint = float(shares[joint]), joint
+        bad |= bool(shares[joint] > 1.0 + MARGIN)
         self.outside += bad
         self.samples += 1
         recent = self._recent

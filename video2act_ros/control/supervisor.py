@@ -123,7 +123,7 @@ class Supervisor:
         target = self.policy.target(due_ns)
         self.policy.hand_out(due_ns)
         problems = self._problems(now_ns, target)
-        state.update(problems, self.arm.stopped)
+        state.update(problems, self.arm.stopped, self.arm.settled)
         if not state.sending:
             self.arm.let_go()
             good = not any(problem.outcome is not Outcome.SLOW for problem in problems)

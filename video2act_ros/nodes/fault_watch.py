@@ -81,7 +81,8 @@ class FaultWatch:
         largest = ", ".join(f"{name} {100.0 * share:.1f} %" for name, share in shares.items())
         return (
             f"{self.commands.outside} of {self.commands.commands} commands outside (largest {largest} of the limit), "
-            f"{self.stop.outside} of {self.stop.samples} measured samples outside"
+            f"{self.stop.outside} of {self.stop.samples} measured samples outside (largest speed "
+            f"{100.0 * self.stop.largest_speed:.0f} % of {self._node.profile.joint_names[self.stop.fastest_joint]}'s limit)"
         )
 
     @property

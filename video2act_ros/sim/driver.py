@@ -29,12 +29,14 @@ class ArmDriver:
     The reference is a function of explicit time and belongs to one thread. Between the reference and the
     next point it runs a cubic (as a trajectory controller does when points carry velocities). Past the last
     point, or once no command has come for `timeout_s`, it decelerates at the profile's acceleration limit
-    and holds: it never stops at speed and never runs on.
+    and holds: it never stops at speed and never runs on. What a late command missed is made up for within the
+    profile's velocity limit.
     """
 
     def __init__(self, profile: RobotProfile, timeout_s: float) -> None:
         self.joint_names = profile.joint_names
         self._low, self._high = profile.array("position_min"), profile.array("position_max")
+        self._velocity_max = profile.array("velocity_max")
         self._acceleration_max = profile.array("acceleration_max")
         self._timeout_s = timeout_s
         self.reset(profile.array("start"), 0.0)
@@ -86,11 +88,14 @@ class ArmDriver:
         elapsed_s = now_s - self._time_s
         if elapsed_s <= 0:
             return self._positions.copy()
+        before, most = self._positions, self._velocity_max * elapsed_s
         self._points = [point for point in self._points if point.time_s > self._time_s]
         if self._points and now_s - self._commanded_s <= self._timeout_s:
             self._follow(self._points[0], now_s)
         else:
             self._brake(elapsed_s)
+        self._velocities = np.clip(self._velocities, -self._velocity_max, self._velocity_max)
+        self._positions = before + np.clip(self._positions - before, -most, most)
         clipped = np.clip(self._positions, self._low, self._high)
         self._velocities[clipped != self._positions] = 0.0
         self._positions, self._time_s = clipped, now_s

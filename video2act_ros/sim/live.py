@@ -78,6 +78,7 @@ class LiveRobot:
         self._failure: Exception | None = None
         self._threads: list[threading.Thread] = []
         self._time_s = 0.0  # never reset, unlike the physics' own clock
+        self._due_s = time.monotonic()  # when the physics period that led there was due
         self._started_s = 0.0
         self._stepped_s = 0.0
         self._episode_seed = 0
@@ -123,9 +124,14 @@ class LiveRobot:
         return cube[:3]
 
     def command(self, apply: Callable[[ArmDriver, float], None]) -> None:
-        """Let `apply(driver, simulated time)` change the driver's command between two physics periods."""
+        """Let `apply(driver, simulated time)` change the driver's command between two physics periods.
+
+        The time is that of the present even where the physics are late and about to catch up: commands that
+        came in a steady rhythm then stay one.
+        """
         with self._lock:
-            apply(self._driver, self._time_s)
+            late_s = min(max(time.monotonic() - self._due_s, 0.0), MAX_LAG_S) if self._started_s else 0.0
+            apply(self._driver, self._time_s + late_s)
 
     def abandoned_s(self) -> float | None:
         """Return since when [s] commands have failed to come in mid-motion; None: all is well."""
@@ -150,6 +156,7 @@ class LiveRobot:
                 if camera_due:
                     self._snapshots.put(Snapshot(stamp_ns, self._sim.snapshot()))
                 self._step(period_s)
+                self._due_s = deadline_s
                 changed = self._monitor.update(self._sim) != succeeded
                 succeeded = self._monitor.succeeded
             if joints_due:

@@ -7,7 +7,7 @@ from video2act_ros.control.limiter import JointLimits
 from video2act_ros.control.loop import ControlLoop, ControlSettings
 from video2act_ros.core.input_report import InputCheck, InputReport, InputValue
 from video2act_ros.core.robot_profile import RobotProfile, Threshold
-from video2act_ros.core.types import ActionChunk, JointSample, seconds_to_ns
+from video2act_ros.core.types import ActionChunk, JointSample, RunMode, seconds_to_ns
 
 NAMES = ("shoulder", "elbow", "gripper")
 PERIOD_S = 0.02
@@ -186,6 +186,10 @@ class Bench:
         self.engage()
         self.chunk(self.measured[0] + np.arange(60) * 0.05 * speed)
         self.tick(ticks)
+
+    def tick_until_engaged(self):
+        """Let the arm come to rest and go on."""
+        return self.tick_until(lambda: self.mode is RunMode.ENGAGED, 40)
 
     def at_rest(self):
         return not np.any(self.commands[-1].state.velocities)

@@ -51,8 +51,7 @@ def test_a_bad_camera_holds_by_name_and_recovers_by_itself(bench, check):
     bench.tick_until(bench.at_rest, 30)
     bench.seeing = True
     bench.hold_still()
-    bench.tick(2)
-    assert bench.mode is RunMode.ENGAGED
+    bench.tick_until_engaged()
     bench.assert_within_limits()
 
 
@@ -358,8 +357,7 @@ def test_a_step_of_the_clock_begins_a_new_episode_and_holds(bench, step_s):
     assert f"the clock stepped by {step_s + PERIOD_S:+.2f} s" in after.reason
     bench.tick_until(bench.at_rest, 30)
     bench.hold_still()
-    bench.tick(3)
-    assert bench.mode is RunMode.ENGAGED
+    bench.tick_until_engaged()
     bench.assert_within_limits()
 
 

@@ -123,8 +123,7 @@ def test_an_arm_that_goes_on_after_a_short_hold_does_not_step_back(patient):
     bench.tick_until(bench.at_rest, 20)
     rest = bench.commands[-1].state.positions[0]
     bench.measuring = True
-    bench.tick()
-    assert bench.mode is RunMode.ENGAGED
+    bench.tick_until_engaged()
     bench.tick(5)
     assert min(command.state.positions[0] for command in bench.commands[-6:]) >= rest - 2e-3
     bench.assert_within_limits()
@@ -218,8 +217,26 @@ def test_nothing_from_before_an_epoch_is_executed(bench, event):
     bench.assert_within_limits()
     bundle_id = "other" if event == "bundle" else "b"
     assert bench.chunk(np.repeat(bench.measured[None], 30, axis=0), bundle_id=bundle_id) is None
+    bench.tick_until_engaged()
+
+
+def test_a_hold_ends_at_rest(patient):
+    """An input that is good again in mid-braking does not turn the arm round: it stands first, and says so."""
+    bench = patient
+    bench.drive(1.0, 30)
+    bench.seeing = False
+    bench.see(image_age=0.05, image_dark=0.9)
     bench.tick()
-    assert bench.mode is RunMode.ENGAGED
+    assert bench.mode is RunMode.HOLDING
+    bench.seeing = True
+    bench.tick()
+    assert bench.mode is RunMode.HOLDING
+    assert "good again" in bench.reason
+    assert not bench.at_rest()
+    ticks = bench.tick_until_engaged()
+    speeds = [command.state.velocities[0] for command in bench.commands[-ticks:]]
+    assert speeds.count(0.0) >= 0.25 / PERIOD_S - 1
+    bench.assert_within_limits()
 
 
 def test_a_swap_that_was_told_is_no_second_epoch_with_its_first_chunk(bench):

@@ -83,8 +83,18 @@ def test_the_reference_stays_within_the_position_limits() -> None:
     """A command beyond a limit ends at the limit."""
     driver = ArmDriver(PROFILE, 5.0)
     goal = PROFILE.array("position_max") + 1.0
-    driver.command(PROFILE.joint_names, [TrajectoryPoint(0.5, goal, np.zeros(14))], 0.0)
-    np.testing.assert_allclose(run(driver, 0.0, 0.6)[-1], PROFILE.array("position_max"))
+    driver.command(PROFILE.joint_names, [TrajectoryPoint(2.5, goal, np.zeros(14))], 0.0)
+    np.testing.assert_allclose(run(driver, 0.0, 2.6)[-1], PROFILE.array("position_max"))
+
+
+def test_a_late_command_is_made_up_for_within_the_velocity_limit() -> None:
+    """A message that is nearly due when it comes makes no leap of the reference."""
+    driver = ArmDriver(PROFILE, 5.0)
+    goal = PROFILE.array("start") + 0.05
+    driver.command(PROFILE.joint_names, [TrajectoryPoint(0.004, goal, np.zeros(14))], 0.0)
+    way = run(driver, 0.0, 0.1)
+    speeds = np.abs(np.diff(way, axis=0)) / STEP_S
+    assert np.all(speeds <= PROFILE.array("velocity_max") * (1.0 + 1e-9))
 
 
 def test_it_tells_that_commands_ended_in_mid_motion() -> None:
