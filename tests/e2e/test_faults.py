@@ -10,10 +10,6 @@ import pytest
 from video2act_ros.nodes.fault_trial import run_trial
 from video2act_ros.nodes.faults import FaultOptions, choose_faults, open_bench
 
-pytestmark = pytest.mark.skip(
-    reason="taking over a resting arm overshoots the measured speed limits: docs/reliability.md, what is open"
-)
-
 SEED = 800_000
 OUTCOMES = {
     "freeze_cam_high": "hold",

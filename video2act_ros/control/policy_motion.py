@@ -83,7 +83,7 @@ class PolicyMotion:
         """Splice a chunk in where the commands that were sent end; return None, or why it is refused."""
         refusal = self._gate.admit(chunk, now_ns)
         if refusal is not None:
-            if not refusal.routine:
+            if not refusal.routine or self._newest is not None:  # routine only until the epoch's first chunk
                 self.refused(refusal.text)
             return refusal
         if self._standing:

@@ -137,7 +137,7 @@ FAULTS = (
         "System 1's chunks are of the epoch before",
         actions.chunks(_old_epoch),
         "chunk_age_s",
-        "epoch",
+        r"refused: chunk of epoch \d+ while",
     ),
     Fault(
         "kill_command",

@@ -79,10 +79,11 @@ class FaultWatch:
             for name in ("velocity", "acceleration", "jerk")
         }
         largest = ", ".join(f"{name} {100.0 * share:.1f} %" for name, share in shares.items())
+        commands, stop = self.commands, self.stop
+        fastest = f"{100.0 * stop.largest_speed:.0f} % of {self._node.profile.joint_names[stop.fastest_joint]}'s limit"
         return (
-            f"{self.commands.outside} of {self.commands.commands} commands outside (largest {largest} of the limit), "
-            f"{self.stop.outside} of {self.stop.samples} measured samples outside (largest speed "
-            f"{100.0 * self.stop.largest_speed:.0f} % of {self._node.profile.joint_names[self.stop.fastest_joint]}'s limit)"
+            f"{commands.outside} of {commands.commands} commands outside (largest {largest} of the limit), "
+            f"{stop.outside} of {stop.samples} measured samples outside (largest speed {fastest})"
         )
 
     @property

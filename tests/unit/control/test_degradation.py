@@ -116,6 +116,14 @@ def test_a_refused_chunk_is_named_when_the_arm_holds(bench):
     assert "the newest one was refused: an action chunk contains NaN" in bench.reason
 
 
+def test_chunks_of_an_old_epoch_are_named_when_the_arm_holds(bench):
+    """At the beginning of an epoch such chunks are routine; after its first one they are why the arm holds."""
+    bench.drive()
+    bench.chunk(np.zeros(30), epoch=bench.status.epoch - 1)
+    bench.tick_until(lambda: bench.mode is RunMode.HOLDING, 40)
+    assert "the newest one was refused: chunk of epoch" in bench.reason
+
+
 def test_the_first_command_after_a_hold_must_be_in_reach(bench):
     """Not only engage: a chunk that starts far away is never chased, and a near one drives on."""
     bench.engage()
