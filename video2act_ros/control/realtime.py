@@ -36,8 +36,8 @@ class RealtimeThread:
 
     Args:
         period_s: time between ticks [s].
-        tick: what to do; it must return within the period. What it raises goes to `on_error`, and the
-            thread goes on ticking.
+        tick: what to do; it gets the deadline [s] and must return within the period. What it raises goes
+            to `on_error`, and the thread goes on ticking.
         on_error: called on this thread with the exception.
         priority: SCHED_FIFO priority, where permitted; 0 keeps the normal class.
     """
@@ -45,7 +45,7 @@ class RealtimeThread:
     def __init__(
         self,
         period_s: float,
-        tick: Callable[[], None],
+        tick: Callable[[float], None],
         on_error: Callable[[Exception], None],
         priority: int = 0,
         name: str = "control",
@@ -105,10 +105,11 @@ class RealtimeThread:
             previous = now
             skipped = int((now - deadline) / period_s)
             self._missed += skipped
-            deadline += (skipped + 1) * period_s
+            due = deadline + skipped * period_s
+            deadline = due + period_s
             self._ticks += 1
             try:
-                self._tick()
+                self._tick(due)
             except Exception as error:  # noqa: BLE001  the arm needs the next tick whatever went wrong in this one
                 self._on_error(error)
 

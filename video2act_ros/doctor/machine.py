@@ -128,7 +128,7 @@ class ThisMachine:
         """See `Machine`."""
         enough = threading.Event()
 
-        def tick() -> None:
+        def tick(_deadline_s: float) -> None:
             if thread.ticks >= ticks:
                 enough.set()
 

@@ -20,6 +20,7 @@ from video2act_ros.control.external import external_positions
 from video2act_ros.control.loop import ControlLoop, ControlSettings
 from video2act_ros.control.realtime import RealtimeThread
 from video2act_ros.control.status import LoopStatus
+from video2act_ros.control.tick_clock import TickClock
 from video2act_ros.core.config import CommandConfig
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.model_swap import BundleStatus
@@ -69,6 +70,7 @@ class ControlInterface:
         self._loop = ControlLoop(profile, settings)
         self._joints = JointStateMerger(profile)
         self._thread: RealtimeThread | None = None
+        self._clock = TickClock()
         self._last: Command | None = None
         self._published_version = -1
         self._published_s = 0.0
@@ -107,6 +109,7 @@ class ControlInterface:
     def start(self) -> None:
         """Begin to tick, in shadow."""
         self._last = None
+        self._clock = TickClock()
         self._loop.start(self._now_ns())
         self._loop.set_instruction(self._config.instruction, self._now_ns())
         self._thread = RealtimeThread(
@@ -133,8 +136,9 @@ class ControlInterface:
 
     # -- control thread -----------------------------------------------------------------------------
 
-    def _tick(self) -> None:
-        command = self._loop.tick(self._now_ns())
+    def _tick(self, deadline_s: float) -> None:
+        stamp_ns = self._clock.stamp_ns(deadline_s, time.monotonic(), self._now_ns())
+        command = self._loop.tick(stamp_ns)
         if command is not None:
             self._last = command
             self._outputs.publish(command)

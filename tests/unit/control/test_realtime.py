@@ -17,7 +17,7 @@ def test_it_ticks_and_stops():
     """The thread ticks until it is stopped, and no tick follows."""
     enough, count = threading.Event(), [0]
 
-    def tick():
+    def tick(_deadline_s):
         count[0] += 1
         if count[0] == 20:
             enough.set()
@@ -38,7 +38,7 @@ def test_passed_deadlines_are_skipped_and_counted():
     slow, after = threading.Event(), threading.Event()
     starts = []
 
-    def tick():
+    def tick(_deadline_s):
         starts.append(time.monotonic())
         if len(starts) == 2:
             slow.wait(20.0)
@@ -66,7 +66,7 @@ def test_an_exception_is_reported_and_ticking_goes_on():
     """The arm gets its next command even after a failed tick."""
     errors, again = [], threading.Event()
 
-    def tick():
+    def tick(_deadline_s):
         if not errors:
             raise ValueError("once")
         again.set()
@@ -118,10 +118,10 @@ def test_every_thread_of_the_process_stays_below_the_control_thread(priority, gr
 
 def test_stop_before_start_is_harmless():
     """Cleaning up a node that never became active must not fail."""
-    assert RealtimeThread(0.01, lambda: None, fail).stop(0.1)
+    assert RealtimeThread(0.01, lambda _deadline_s: None, fail).stop(0.1)
 
 
 def test_a_period_must_be_positive():
     """A wrong rate is refused when it is configured."""
     with pytest.raises(ConfigurationError, match="positive"):
-        RealtimeThread(0.0, lambda: None, fail)
+        RealtimeThread(0.0, lambda _deadline_s: None, fail)
