@@ -22,6 +22,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from video2act_msgs.msg import ActionChunk, InputHealth, RunState
 from video2act_msgs.srv import NewEpisode, SetInstruction
+from video2act_ros.nodes import operator
 from video2act_ros.nodes.command_node import CommandNode
 from video2act_ros.ros import qos
 from video2act_ros.ros.process import make_executor
@@ -229,8 +230,10 @@ def profile_path(tmp_path):
 
 
 @pytest.fixture
-def command(context, profile_path):
+def command(context, profile_path, request):
+    """The command node; parametrize it indirectly for other parameters."""
     overrides = {"robot": str(profile_path), "realtime_priority": 0, "diagnostics_period_s": 0.1}
+    overrides |= getattr(request, "param", {})
     node = CommandNode(
         context=context,
         parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()],
@@ -477,6 +480,35 @@ def test_move_to_start_brings_the_arm_home(world):
     refused = world.call(Trigger, "move_to_start")
     assert not refused.success
     assert "disengage first" in refused.message
+
+
+def test_the_command_line_moves_to_the_start_and_stops_at_once(world, monkeypatch):
+    """`video2act move-to-start` and `estop` call the services and tell their answers, refusals too."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    world.measuring = True
+    world.wait_for(lambda: world.state is not None and world.state.joint_state_age >= 0.0, "joint states")
+    assert "start pose" in operator.move_to_start("")
+    world.wait_for_mode("shadow", "at the start pose")
+    assert operator.emergency_stop("")
+    world.wait_for_mode("fault", "emergency stop")
+    with pytest.raises(operator.CallFailed, match="disengage first"):
+        operator.move_to_start("")
+
+
+@pytest.mark.parametrize("command", [{"splice": "rtc"}], indirect=True)
+def test_plans_are_published_while_the_policy_drives(world):
+    """Real-time chunking in System 1 gets what was sent and what will be, at every tenth of a second."""
+    plans = []
+    world.create_subscription(ActionChunk, "planned_actions", lambda m: world.keep(plan=plans.append(m)), 5)
+    world.engage()
+    world.wait_for(lambda: len(plans) >= 3 and plans[-1].committed >= 4, "plans")
+    plan = plans[-1]
+    assert list(plan.joint_names) == NAMES
+    assert plan.epoch == world.state.epoch
+    rows = np.reshape(plan.positions, (-1, 3))
+    assert len(rows) > plan.committed
+    np.testing.assert_array_equal(rows[: plan.committed].ravel(), plan.prefix)
+    assert np.abs(np.diff(rows[:, 0])).max() <= 1.0 * plan.step  # within the velocity limit
 
 
 def test_an_external_source_takes_over_and_hands_back(world):
