@@ -10,6 +10,9 @@ from video2act_ros.core.types import NS_PER_S
 INFINITE_NS = 2**63 - 1
 """How rosbag2 writes a duration without end."""
 
+CLOSE_S = 8.0
+"""How long ending a bag may take: what waits must reach the disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class OfferedQos:

@@ -15,11 +15,18 @@ import zstandard
 from mcap.exceptions import EndOfFile, InvalidMagic, McapError
 from mcap.records import Attachment, Channel, Chunk, Header, McapRecord, Message, Metadata, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk
-from mcap.writer import Writer
+from mcap.writer import CompressionType, Writer
 
 from video2act_ros.core.errors import BagError
 from video2act_ros.recording.bag_metadata import BagSummary, FileCount, TopicCount, dump
-from video2act_ros.recording.bag_writer import CHUNK_BYTES, COMPRESSIONS, check_new_folder, explain, free_bytes
+from video2act_ros.recording.bag_writer import (
+    CHUNK_BYTES,
+    COMPRESSIONS,
+    LIBRARY,
+    check_new_folder,
+    explain,
+    free_bytes,
+)
 
 _DAMAGE = (McapError, zstandard.ZstdError, struct.error, EOFError, RuntimeError, ValueError, OverflowError)
 """What reading nonsense raises, in the file itself or in a compressed chunk."""
@@ -106,27 +113,26 @@ class _Salvage:
         """Copy, and end the new file as a whole one."""
         size = os.fstat(source.fileno()).st_size
         exact = _ExactStream(source)
-        header: Header | None = None
         for record in _records(exact, size, name):
-            if isinstance(record, Header):
-                header = record
-            elif isinstance(record, Chunk):
+            if isinstance(record, Chunk):
                 self._compression = self._compression or record.compression
-                writer = self._begin(output, header)
-                self._chunk(record, writer)
-            else:
-                self._take(record, self._begin(output, header))
+                self._chunk(record, self._begin(output))
+            elif not isinstance(record, Header):
+                self._take(record, self._begin(output))
             exact.whole = source.tell()
-        writer = self._begin(output, header)
+        writer = self._begin(output)
         writer.add_metadata(_ROSBAG2, {"serialized_metadata": dump(self._summary.content())})
         writer.finish()
         output.flush()
         self._report.cut_bytes += size - exact.whole
 
-    def _begin(self, output: IO[bytes], header: Header | None) -> Writer:
-        if self._writer is None:
-            self._writer = Writer(output, CHUNK_BYTES, COMPRESSIONS[self._compression or "none"])
-            self._writer.start(header.profile if header else "ros2", header.library if header else "")
+    def _begin(self, output: IO[bytes]) -> Writer:
+        """Return the writer; it compresses as the first chunk does."""
+        if isinstance(self._writer, Writer):
+            return self._writer
+        compression = COMPRESSIONS.get(self._compression, CompressionType.NONE)
+        self._writer = Writer(output, CHUNK_BYTES, compression)
+        self._writer.start("ros2", LIBRARY)
         return self._writer
 
     def _chunk(self, chunk: Chunk, writer: Writer) -> None:
@@ -197,6 +203,7 @@ def _records(stream: _ExactStream, size: int, name: Path) -> Iterator[McapRecord
         try:
             record = next(records)
         except StopIteration:
+            stream.whole = size
             return
         except _DAMAGE as error:
             if first or (isinstance(error, InvalidMagic) and not stream.whole):

@@ -181,7 +181,9 @@ class BagThread:
         self._on_failure(BagError(text))
 
 
-def write_bag(writer: BagWriter, messages: list[RecordedMessage], notes: Mapping[str, Mapping[str, str]]) -> None:
+def write_bag(
+    writer: BagWriter, messages: list[RecordedMessage], notes: Mapping[str, Mapping[str, str]]
+) -> None:
     """Write a whole bag at once, in this thread, and close it.
 
     Raises:
@@ -196,4 +198,6 @@ def write_bag(writer: BagWriter, messages: list[RecordedMessage], notes: Mapping
     except OSError as error:
         writer.abandon()
         text = f"cannot write the bag {writer.folder}: {explain(error)}"
-        raise BagError(f"{text}; then `video2act bag repair {writer.folder}` saves what was written") from error
+        raise BagError(
+            f"{text}; then `video2act bag repair {writer.folder}` saves what was written"
+        ) from error

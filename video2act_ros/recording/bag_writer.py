@@ -23,6 +23,18 @@ CHUNK_BYTES = 768 << 10
 """As rosbag2's: what one entry of the index covers."""
 
 
+def version_of(package: str) -> str:
+    """Return the version of an installed Python package; empty where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+LIBRARY = f"video2act_ros {version_of('video2act_ros')}".strip()
+"""Who wrote the file, in its header."""
+
+
 class BagWriter:
     """One bag being written. Only one thread may use it.
 
@@ -48,7 +60,7 @@ class BagWriter:
         try:
             self._output = _Output(folder / self.summary.files[0].path)
             self._writer = Writer(self._output, CHUNK_BYTES, COMPRESSIONS[compression])  # type: ignore[arg-type]
-            self._writer.start("ros2", f"video2act_ros {version_of('video2act_ros')}")
+            self._writer.start("ros2", LIBRARY)
             self.summary.write(folder)
         except OSError as error:
             _remove(folder)
@@ -157,24 +169,22 @@ class _Output:
         self._file.close()
 
 
-def version_of(package: str) -> str:
-    """Return the version of an installed Python package; empty where it is not installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
 def check_new_folder(folder: Path) -> None:
-    """Raise BagError when there is something where a new bag should go."""
+    """Raise BagError when there is something where a new bag should go, or no bag may go there."""
     if folder.exists():
         raise BagError(f"{folder} exists already; a bag needs a new folder, give another name")
+    if not os.access(_existing(folder), os.W_OK):
+        raise BagError(f"cannot make the bag {folder}: {explain(OSError(errno.EACCES, ''))}")
 
 
 def free_bytes(folder: Path) -> int:
     """Return the free space of the disk that `folder`, which need not exist yet, lies on."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 def explain(error: OSError) -> str:

@@ -32,7 +32,7 @@ class JpegCompressor:
         self._done = done
         self._store = get_typestore(Stores.LATEST)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="jpeg")
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._waiting_bytes = 0
         self._topics: dict[str, RecordedTopic] = {}
         self.dropped: dict[str, int] = {}
@@ -40,12 +40,17 @@ class JpegCompressor:
     def put(self, message: RecordedMessage) -> None:
         """Encode an image and hand it on, later and in another thread; dropped where too much waits."""
         size = len(message.data)
-        with self._lock:
+        with self._changed:
             if self._waiting_bytes + size > self._queue_bytes:
                 self.dropped[message.topic.name] = self.dropped.get(message.topic.name, 0) + 1
                 return
             self._waiting_bytes += size
         self._pool.submit(self._work, message)
+
+    def drain(self, timeout_s: float) -> None:
+        """Wait until nothing waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting_bytes == 0, timeout_s)
 
     def stop(self) -> None:
         """Encode what waits, then end the threads."""
@@ -55,8 +60,9 @@ class JpegCompressor:
         try:
             self._done(self.encode(message))
         finally:
-            with self._lock:
+            with self._changed:
                 self._waiting_bytes -= len(message.data)
+                self._changed.notify_all()
 
     def encode(self, message: RecordedMessage) -> RecordedMessage:
         """Return the image as JPEG on `<topic>/compressed`, or `message` where JPEG cannot hold its encoding."""
