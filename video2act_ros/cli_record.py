@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from video2act_ros.core.config import ParameterValue
 from video2act_ros.ros import environment
 
 console = Console()
@@ -39,7 +40,7 @@ def record_command(
     environment.prepare(may_restart=True)
     from video2act_ros.nodes.recorder_node import run_recorder
 
-    parameters = {
+    parameters: dict[str, ParameterValue] = {
         "robot": robot,
         "bag": "standby" if ring else str(folder),
         "folder": str(folder if ring else folder.parent),

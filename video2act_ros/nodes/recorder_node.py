@@ -69,7 +69,7 @@ class RecorderNode(ManagedNode):
         )
         self._session = RecordingSession(settings, self._about, self._ended_early)
         self._marks = RunMarks(self, self._session.note, self._on_fault)
-        self._parameters = ParameterStates(self, self._on_parameters)
+        self._parameter_states = ParameterStates(self, self._on_parameters)
         self._raw = RawTopics(self, config.depth, self._wanted, self._receive)
         if config.bag not in NO_BAG:
             with self.reporting("recording"):
@@ -107,7 +107,7 @@ class RecorderNode(ManagedNode):
         with self.reporting("topics"):
             self._raw.scan()
         with self.reporting("parameters"):
-            self._parameters.scan()
+            self._parameter_states.scan()
 
     def _on_parameters(self, event: ParameterEvent) -> None:
         """Keep all parameters of one node, as an event that nobody published."""
@@ -148,7 +148,7 @@ class RecorderNode(ManagedNode):
             if self._session.bag is None:
                 self.health.problem("recording", str(error))
             raise
-        self._parameters.forget()  # every node is asked again, for this bag
+        self._parameter_states.forget()  # every node is asked again, for this bag
         self.health.resolve("recording")
         self.get_logger().info(f"recording to {folder}")
         return folder

@@ -28,7 +28,7 @@ from video2act_ros.recording.bag_writer import (
     free_bytes,
 )
 
-_DAMAGE = (McapError, zstandard.ZstdError, struct.error, EOFError, RuntimeError, ValueError, OverflowError)
+_DAMAGE = (McapError, zstandard.ZstdError, struct.error, EOFError, RuntimeError, ValueError, MemoryError)
 """What reading nonsense raises, in the file itself or in a compressed chunk."""
 
 _ROSBAG2 = "rosbag2"  # name of the metadata record that repeats metadata.yaml
@@ -112,7 +112,7 @@ class _Salvage:
     def run(self, source: IO[bytes], output: IO[bytes], name: Path) -> None:
         """Copy, and end the new file as a whole one."""
         size = os.fstat(source.fileno()).st_size
-        exact = _ExactStream(source)
+        exact = _ExactStream(source, size)
         for record in _records(exact, size, name):
             if isinstance(record, Chunk):
                 self._compression = self._compression or record.compression
@@ -184,11 +184,14 @@ class _Salvage:
 class _ExactStream:
     """Reads exactly as much as is asked for: less is the end of a file that was cut off in mid-record."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], size: int) -> None:
         self._stream = stream
+        self._size = size
         self.whole = 0  # end of the last whole record
 
     def read(self, length: int) -> bytes:
+        if length > self._size:  # nonsense: nothing of that size may be asked for
+            raise EndOfFile
         data = self._stream.read(length)
         if len(data) != length:
             raise EndOfFile
