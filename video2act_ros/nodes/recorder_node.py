@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rcl_interfaces.msg import ParameterEvent
-from rclpy.serialization import serialize_message
 from std_srvs.srv import Trigger
 
 from video2act_msgs.srv import SetRecording
@@ -26,6 +25,7 @@ from video2act_ros.recording.session import RecordingSession, SessionSettings
 from video2act_ros.ros.diagnostics import Level
 from video2act_ros.ros.environment import resolve_profile
 from video2act_ros.ros.lifecycle import ManagedNode
+from video2act_ros.ros.parameter_event import PARAMETER_EVENT, parameter_event_bytes
 from video2act_ros.ros.parameter_states import ParameterStates
 from video2act_ros.ros.process import run_node
 from video2act_ros.ros.raw_topics import RawTopics
@@ -112,8 +112,8 @@ class RecorderNode(ManagedNode):
     def _on_parameters(self, event: ParameterEvent) -> None:
         """Keep all parameters of one node, as an event that nobody published."""
         now_ns = time.time_ns()
-        topic = RecordedTopic(PARAMETER_EVENTS, "rcl_interfaces/msg/ParameterEvent")
-        data = bytes(serialize_message(event))
+        topic = RecordedTopic(PARAMETER_EVENTS, PARAMETER_EVENT)
+        data = parameter_event_bytes(event)
         self._session.take(RecordedMessage(topic, now_ns, now_ns, data, state_of=event.node.encode()))
 
     def _about(self) -> dict[str, str]:
