@@ -81,13 +81,14 @@ def bench_record_command(
     bag: Annotated[Path, typer.Option(help="folder of the bag; removed afterwards")] = Path(
         "out/bench_record/bag"
     ),
+    kill: Annotated[bool, typer.Option(help="kill the recorder meanwhile; tell what is lost")] = False,
     report: Annotated[Path | None, typer.Option("--json", help="write the figures as JSON")] = None,
 ) -> None:
     """Measure the recorder: publishers as processes, what is in the bag, what it costs."""
     environment.prepare(may_restart=True)
     from video2act_ros.nodes.bench_record import RecordBenchOptions, run_bench_record
 
-    options = RecordBenchOptions(seconds, images, jpeg_quality, cameras, rate, width, height, bag)
+    options = RecordBenchOptions(seconds, images, jpeg_quality, cameras, rate, width, height, bag, kill)
     with console.status(f"recording for {seconds:g} s"):
         figures = run_bench_record(options)
     table = Table(show_header=False, title=f"{cameras} cameras, {width}x{height}, {rate:g} Hz, {images}")

@@ -1,4 +1,4 @@
-"""The recorder: every topic as it is, the state that late joiners need, and failures that end a bag and nothing else."""
+"""The recorder: every topic as it is, what late joiners need to know, and failures that end a bag only."""
 
 import os
 import signal
@@ -139,7 +139,9 @@ def test_every_parameter_is_known_from_the_start_and_changes_follow(recorder, wo
     node = recorder(bag=str(tmp_path / "bag"))
     wait_for_parameters(node, "/recorder", "/world")
     value = ParameterValue(type=3, double_value=2.0)
-    answer = call(world, SetParameters, "/world/set_parameters", parameters=[Parameter(name="gain", value=value)])
+    answer = call(
+        world, SetParameters, "/world/set_parameters", parameters=[Parameter(name="gain", value=value)]
+    )
     assert answer.results[0].successful
     wait_for_messages(node, node._session.bag.messages + 20)
     node.bring_down()

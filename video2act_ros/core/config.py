@@ -264,7 +264,10 @@ class RecorderConfig(NodeConfig):
         maximum=65536,
     )
     depth: int = parameter(
-        100, "messages of each topic that may wait in the middleware", minimum=1, maximum=10000
+        1000,
+        "messages of each topic that may wait in the middleware; of images at most 100",
+        minimum=1,
+        maximum=10000,
     )
     min_free_mb: int = parameter(
         500, "the bag ends while there is still so much free space on its disk", unit="MB", minimum=0

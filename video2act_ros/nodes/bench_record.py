@@ -14,9 +14,14 @@ from pathlib import Path
 from rosbags.highlevel import AnyReader
 
 from video2act_ros.core.errors import BagError
+from video2act_ros.core.types import NS_PER_S
 from video2act_ros.nodes.bench_camera import CameraOptions, number_of
+from video2act_ros.recording.bag_repair import repair_bag
 from video2act_ros.recording.bag_writer import check_new_folder
 from video2act_ros.recording.jpeg_images import SUFFIX
+
+KILL_AT = 0.8
+"""When a recorder is killed, as a share of the whole time."""
 
 Figures = dict[str, float | int | str]
 
@@ -33,6 +38,7 @@ class RecordBenchOptions:
     width: int
     height: int
     bag: Path
+    kill: bool  # the recorder, while the cameras publish
 
     def camera(self, index: int) -> CameraOptions:
         """Return what one camera does."""
@@ -56,6 +62,9 @@ def run_bench_record(options: RecordBenchOptions) -> Figures:
         before, started_s = _cpu_s(recorder.pid), time.monotonic()
         for camera in cameras:
             _tell(camera)
+        if options.kill:
+            time.sleep(KILL_AT * options.seconds)
+            return _kill(recorder, options)
         late_s = max(float(_answer(camera)) for camera in cameras)
         elapsed_s, cpu_s = time.monotonic() - started_s, _cpu_s(recorder.pid) - before
         figures = {"seconds": elapsed_s, "cpu_share": cpu_s / elapsed_s, "publishers_late_s": late_s}
@@ -111,6 +120,24 @@ def _end(recorder: subprocess.Popen[str], options: RecordBenchOptions) -> int:
         written = max(written, _written_bytes(recorder.pid))
         time.sleep(0.01)
     return written
+
+
+def _kill(recorder: subprocess.Popen[str], options: RecordBenchOptions) -> Figures:
+    """Kill the recorder, repair its bag, and return what is missing at the end."""
+    recorder.kill()
+    killed_ns = time.time_ns()
+    recorder.wait()
+    started_s = time.monotonic()
+    report = repair_bag(options.bag)
+    repair_s = time.monotonic() - started_s
+    with AnyReader([options.bag]) as reader:
+        newest_ns = reader.end_time - 1
+    return {
+        "lost_s": (killed_ns - newest_ns) / NS_PER_S,
+        "repaired_messages": report.messages,
+        "cut_bytes": report.cut_bytes,
+        "repair_s": repair_s,
+    }
 
 
 def _contents(options: RecordBenchOptions, disk_bytes: int, elapsed_s: float) -> Figures:

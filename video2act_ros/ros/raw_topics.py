@@ -13,9 +13,15 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from video2act_ros.recording.bag_records import OfferedQos, RecordedMessage, RecordedTopic
+from video2act_ros.recording.jpeg_images import COMPRESSED_IMAGE, IMAGE
 
 PERIOD_S = 0.01
 """Between two looks at all topics: messages wait in the middleware meanwhile, with the time they came."""
+
+IMAGE_DEPTH = 100
+"""Of images: three seconds of a camera, up to a hundred megabytes each."""
+
+IMAGES = (IMAGE, COMPRESSED_IMAGE)
 
 _STOP_S = 2.0
 
@@ -105,7 +111,8 @@ class RawTopics:
 
     def _subscribe(self, name: str, type_name: str, count: int) -> None:
         endpoints = [info.qos_profile for info in self._node.get_publishers_info_by_topic(name)]
-        profile = matching_profile(endpoints, self._depth)
+        depth = min(self._depth, IMAGE_DEPTH) if type_name in IMAGES else self._depth
+        profile = matching_profile(endpoints, depth)
         topic = RecordedTopic(name, type_name, tuple(offered_qos(item) for item in endpoints))
         known = self._entries.get(name)
         if known is not None and known.profile == profile:
