@@ -11,7 +11,7 @@ from rcl_interfaces.msg import Parameter, ParameterEvent
 from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.node import Node
 
-_PATIENCE_S = 5.0  # with a node that offers no parameters, or does not answer
+_PATIENCE_S = 30.0  # before a question is put again; a node that loads a model answers late
 
 
 @dataclass(slots=True)
@@ -43,13 +43,15 @@ class ParameterStates:
         self._known.clear()
 
     def scan(self) -> None:
-        """Ask nodes that are new, and give up those that do not answer."""
+        """Ask nodes that are new, and those anew that do not answer."""
         present = {
             f"{namespace.rstrip('/')}/{name}"
             for name, namespace in self._node.get_node_names_and_namespaces()
             if not name.startswith("_")
         }
         self._known &= present
+        for name in set(self._questions) - present:
+            self._drop(name)
         for name in present - self._known - set(self._questions):
             self._questions[name] = _Question(
                 self._node.create_client(ListParameters, f"{name}/list_parameters"),
@@ -59,17 +61,21 @@ class ParameterStates:
             self._pursue(name, question)
 
     def _pursue(self, name: str, question: _Question) -> None:
-        if question.answered or time.monotonic() - question.begun_s > _PATIENCE_S:
+        if question.answered:
             self._known.add(name)
-            self._node.destroy_client(question.list_client)
-            self._node.destroy_client(question.get_client)
-            del self._questions[name]
+        if question.answered or time.monotonic() - question.begun_s > _PATIENCE_S:
+            self._drop(name)
             return
         ready = question.list_client.service_is_ready() and question.get_client.service_is_ready()
         if ready and not question.asked:
             question.asked = True
             future = question.list_client.call_async(ListParameters.Request())
             future.add_done_callback(lambda done: self._listed(name, question, done.result()))
+
+    def _drop(self, name: str) -> None:
+        question = self._questions.pop(name)
+        self._node.destroy_client(question.list_client)
+        self._node.destroy_client(question.get_client)
 
     def _listed(self, name: str, question: _Question, answer: ListParameters.Response | None) -> None:
         if answer is None or question is not self._questions.get(name):

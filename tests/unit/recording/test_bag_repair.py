@@ -5,12 +5,13 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mcap.writer import Writer
 
 from video2act_ros.core.errors import BagError
 from video2act_ros.recording.bag_repair import repair_bag
 from video2act_ros.recording.bag_writer import BagWriter
 
-from .bags import metadata_records, number, read, storage, text, write
+from .bags import TEXT, metadata_records, number, read, storage, text, write
 
 COUNT = 60
 
@@ -134,3 +135,35 @@ def test_the_new_bag_may_go_elsewhere(tmp_path):
     assert len(read(tmp_path / "new")) == 1
     with pytest.raises(BagError, match="exists already"):
         repair_bag(tmp_path / "bag", tmp_path / "new")
+
+
+def test_a_file_without_chunks_is_repaired_too(tmp_path):
+    """As `ros2 bag record` writes them with its fastest preset: every message before the cut is there."""
+    file = tmp_path / "bag" / "bag_0.mcap"
+    file.parent.mkdir()
+    sizes = []
+    with file.open("wb") as stream:
+        writer = Writer(stream, use_chunking=False)
+        writer.start("ros2")
+        schema = writer.register_schema(TEXT.type, "ros2msg", b"string data\n")
+        channel = writer.register_channel(TEXT.name, "cdr", schema, {"offered_qos_profiles": ""})
+        for index in range(COUNT):
+            message = text(index)
+            writer.add_message(channel, message.log_ns, message.data, message.publish_ns)
+            sizes.append(stream.tell())
+    file.write_bytes(file.read_bytes()[: sizes[40] + 5])
+    report = repair_bag(file.parent)
+    assert (report.messages, report.cut_bytes) == (41, 5)
+    assert [number(raw) for *_, raw in read(file.parent)] == list(range(41))
+
+
+def test_every_file_of_a_split_bag_is_repaired(tmp_path):
+    """`ros2 bag record` may split: all files stand in one new metadata.yaml."""
+    folder = tmp_path / "bag"
+    folder.mkdir()
+    for part in range(2):
+        file = write(tmp_path / f"part{part}", [text(index) for index in range(part * 5, part * 5 + 5)])
+        (folder / f"bag_{part}.mcap").write_bytes(file.read_bytes()[:-30])
+    report = repair_bag(folder)
+    assert report.messages == 10
+    assert [number(raw) for *_, raw in read(folder)] == list(range(10))
