@@ -173,7 +173,10 @@ def check_new_folder(folder: Path) -> None:
     """Raise BagError when there is something where a new bag should go, or no bag may go there."""
     if folder.exists():
         raise BagError(f"{folder} exists already; a bag needs a new folder, give another name")
-    if not os.access(_existing(folder), os.W_OK):
+    above = _existing(folder)
+    if not above.is_dir():
+        raise BagError(f"cannot make the bag {folder}: {explain(OSError(errno.ENOTDIR, ''))}")
+    if not os.access(above, os.W_OK):
         raise BagError(f"cannot make the bag {folder}: {explain(OSError(errno.EACCES, ''))}")
 
 
