@@ -151,9 +151,9 @@ def test_a_file_without_chunks_is_repaired_too(tmp_path):
             message = text(index)
             writer.add_message(channel, message.log_ns, message.data, message.publish_ns)
             sizes.append(stream.tell())
-    file.write_bytes(file.read_bytes()[: sizes[40] + 5])
+    file.write_bytes(file.read_bytes()[: sizes[40] + 40])  # in the middle of a message's bytes
     report = repair_bag(file.parent)
-    assert (report.messages, report.cut_bytes) == (41, 5)
+    assert (report.messages, report.cut_bytes) == (41, 40)
     assert [number(raw) for *_, raw in read(file.parent)] == list(range(41))
 
 
