@@ -24,9 +24,7 @@ def replay_command(
         str, typer.Option(help="System 2's bundle, where it is not under models/")
     ] = "",
     robot: Annotated[str, typer.Option(help="robot profile of the recorded robot")] = "aloha_sim",
-    namespace: Annotated[
-        str, typer.Option(help="of the recorded stack; found by itself where it is the only one")
-    ] = "",
+    namespace: Annotated[str, typer.Option(help="of the recorded stack; found where there is only one")] = "",
     threads: Annotated[
         int | None, typer.Option(min=0, help="CPU threads of both systems; as recorded, else 1, by default")
     ] = None,

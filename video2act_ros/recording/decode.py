@@ -106,7 +106,7 @@ def chunk_from_message(message: Message) -> ActionChunk:
     positions = np.asarray(message.positions, dtype=np.float64)
     prefix = np.asarray(message.prefix, dtype=np.float64)
     committed = int(message.committed)
-    guidance = np.asarray(message.guidance, dtype=np.float64)
+    guidance = np.array(message.guidance, dtype=np.float64)
     if not joints or not horizon or positions.size != horizon * joints or prefix.size != committed * joints:
         raise InputError(
             f"an action chunk of {horizon} actions for {joints} joints cannot have {positions.size} positions "
@@ -135,10 +135,10 @@ def chunk_from_message(message: Message) -> ActionChunk:
         committed=committed,
         prefix=prefix.reshape(committed, joints),
         guidance=guidance.reshape(-1, joints),
-        joints=np.asarray(message.joint_positions, dtype=np.float64),
+        joints=np.array(message.joint_positions, dtype=np.float64),
         previous_image_stamps_ns=tuple(stamp_to_ns(stamp) for stamp in message.previous_image_stamps),
         previous_joint_stamp_ns=stamp_to_ns(message.previous_joint_stamp),
-        previous_joints=np.asarray(message.previous_joint_positions, dtype=np.float64),
+        previous_joints=np.array(message.previous_joint_positions, dtype=np.float64),
         checksums=_checksums(message),
     )
 
