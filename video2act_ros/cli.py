@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from video2act_ros.cli_bench_control import bench_control_command
+from video2act_ros.cli_compare import compare_command
 from video2act_ros.cli_doctor import doctor_command
 from video2act_ros.cli_faults import faults_command
 from video2act_ros.cli_import import encode_instruction_command, import_command
@@ -342,6 +343,7 @@ app.command("bench-control")(bench_control_command)
 app.command("doctor")(doctor_command)
 app.command("faults")(faults_command)
 app.command("replay")(replay_command)
+app.command("compare")(compare_command)
 
 
 @app.command("bench-swaps")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,11 +25,11 @@ from video2act_ros.core.types import (
     LatentStream,
     LatentTokens,
     Observation,
-    seconds_to_ns,
 )
 from video2act_ros.recording.bag import open_bag
 from video2act_ros.recording.cases import Cameras, CaseReader, ChunkCase, SkippedCase, UpdateCase
 from video2act_ros.recording.clock import check_clock
+from video2act_ros.recording.comparison import Comparison, Run, mean_cosine
 from video2act_ros.recording.parameters import recorded_compute
 from video2act_ros.recording.recompute import (
     Bundles,
@@ -40,52 +40,8 @@ from video2act_ros.recording.recompute import (
 )
 from video2act_ros.recording.streams import RobotBag, Timed
 
-Array = NDArray[np.float64]
-
 _THUMB_WIDTH, _THUMB_QUALITY = 192, 80
 _PAIRS_KEPT = 32
-
-
-@dataclass(slots=True)
-class Run:
-    """What one bundle makes of the bag, or what was recorded; lists run along the compared chunks.
-
-    `chunks` are (H, J) float64 in policy units at `step_s`; `similarity` holds the mean cosine of each update's
-    tokens with the recorded ones (NaN where their shapes differ), `vision` the image tokens of each chunk.
-    """
-
-    label: str
-    bundle_id: str
-    step_s: float = 0.0
-    chunks: list[Array] = field(default_factory=list)
-    chunk_s: list[float] = field(default_factory=list)
-    update_s: list[float] = field(default_factory=list)
-    similarity: dict[str, list[float]] = field(default_factory=lambda: {"spatial": [], "motion": []})
-    vision: list[Array] = field(default_factory=list)
-
-    @property
-    def action_times_s(self) -> Array:
-        """When each action is due after its observation, (H,)."""
-        return np.arange(len(self.chunks[0])) * self.step_s
-
-
-@dataclass(slots=True)
-class Comparison:
-    """Everything the report shows. Times are seconds since the bag's start."""
-
-    bag: Path
-    robot: str
-    duration_s: float
-    joint_names: tuple[str, ...]
-    recorded: Run
-    runs: tuple[Run, ...]
-    times_s: list[float] = field(default_factory=list)  # of each chunk's observation
-    update_times_s: list[float] = field(default_factory=list)
-    measured: list[JointSample] = field(default_factory=list)
-    commanded: list[JointSample] = field(default_factory=list)
-    thumbs: list[dict[str, bytes]] = field(default_factory=list)  # JPEG by camera, of each chunk
-    skipped: Counter[str] = field(default_factory=Counter)
-    start_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -122,11 +78,8 @@ class _Contender:
         ):
             self.run.similarity[name].append(mean_cosine(mine.tokens, source.tokens))
 
-    def chunk(self, case: ChunkCase) -> bool:
-        """Compute a chunk; return false where the bundle has no latents for it."""
-        latents = self._latents(case.latents)
-        if latents is None:
-            return False
+    def chunk(self, case: ChunkCase, latents: LatentPair) -> None:
+        """Compute a chunk from these latents."""
         own = ChunkCase(case.chunk, case.observation, case.previous, latents)
         start_s = time.monotonic()
         positions, _ = recompute_chunk(self.policy, own)
@@ -136,10 +89,9 @@ class _Contender:
         policy = self.policy.policy
         images = torch.from_numpy(policy.image_array(case.observation, case.previous))[None]
         with torch.inference_mode():
-            self.run.vision.append(policy.image_tokens(images.to(policy.device))[0].double().cpu().numpy())
-        return True
+            self.run.vision.append(policy.image_tokens(images.to(policy.device))[0].float().cpu().numpy())
 
-    def _latents(self, recorded: LatentPair) -> LatentPair | None:
+    def latents_for(self, recorded: LatentPair) -> LatentPair | None:
         """Return the recorded latents where they are the features that the policy was trained on, else its own."""
         if recorded.spatial.features_id == self.policy.section.features_id:
             return recorded
@@ -213,12 +165,13 @@ def _compute(source: RobotBag, found: Bundles, contenders: list[_Contender], res
 
 
 def _compute_chunk(case: ChunkCase, contenders: list[_Contender], result: Comparison) -> None:
-    ready = [contender for contender in contenders if contender._latents(case.latents) is not None]
-    if len(ready) < len(contenders):
+    latents = [contender.latents_for(case.latents) for contender in contenders]
+    usable = [pair for pair in latents if pair is not None]
+    if len(usable) < len(contenders):
         result.skipped["chunks: a bundle has no latents of its own features"] += 1
         return
-    for contender in contenders:
-        contender.chunk(case)
+    for contender, pair in zip(contenders, usable, strict=True):
+        contender.chunk(case, pair)
     chunk, recorded = case.chunk, result.recorded
     recorded.bundle_id, recorded.step_s = chunk.bundle_id, chunk.step_s
     recorded.chunks.append(np.asarray(chunk.positions, dtype=np.float64))
@@ -284,18 +237,8 @@ def _with_tokens(tokens: NDArray[np.float32], encoder: LoadedEncoder, source: La
     )
 
 
-def mean_cosine(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    """Return the mean cosine of corresponding rows of two (N, C) arrays; NaN where their shapes differ."""
-    if first.shape != second.shape:
-        return float("nan")
-    a, b = first.astype(np.float64), second.astype(np.float64)
-    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    products = (a * b).sum(axis=-1)
-    return float(np.mean(np.divide(products, norms, out=np.ones_like(norms), where=norms > 0)))
-
-
-def _values(items: object) -> list[JointSample]:
-    return [item.value for item in items if isinstance(item, Timed)]  # type: ignore[attr-defined]
+def _values(items: Iterable[Timed[JointSample]]) -> list[JointSample]:
+    return [item.value for item in items]
 
 
 def _thumbs(observation: Observation) -> dict[str, bytes]:
@@ -307,21 +250,3 @@ def _thumbs(observation: Observation) -> dict[str, bytes]:
         _, encoded = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _THUMB_QUALITY])
         thumbs[camera] = encoded.tobytes()
     return thumbs
-
-
-def samples_at(samples: list[JointSample], times_ns: NDArray[np.int64]) -> Array:
-    """Return samples interpolated at times (..., J) float64; NaN outside of them and across gaps over 0.2 s."""
-    shape = (*times_ns.shape, samples[0].positions.size if samples else 0)
-    if len(samples) < 2:
-        return np.full(shape, np.nan)
-    stamps = np.array([sample.stamp_ns for sample in samples], dtype=np.int64)
-    order = np.argsort(stamps, kind="stable")
-    stamps, positions = stamps[order], np.array([samples[i].positions for i in order])
-    after = np.clip(np.searchsorted(stamps, times_ns), 1, len(stamps) - 1)
-    before = after - 1
-    spans = np.maximum(stamps[after] - stamps[before], 1)
-    share = (times_ns - stamps[before]) / spans
-    values = positions[before] + share[..., None] * (positions[after] - positions[before])
-    outside = (times_ns < stamps[0]) | (times_ns > stamps[-1]) | (spans > seconds_to_ns(0.2))
-    values[outside] = np.nan
-    return np.asarray(values, dtype=np.float64)
