@@ -99,6 +99,9 @@ def errors(comparison: Comparison, run: Run, samples: list[JointSample]) -> Arra
 
 def divergence(first: Run, second: Run) -> Array:
     """Return second minus first on the first one's times as far as both reach, (chunks, H', J)."""
+    if first.step_s == second.step_s:
+        length = min(len(first.chunks[0]), len(second.chunks[0]))
+        return np.stack(second.chunks)[:, :length] - np.stack(first.chunks)[:, :length]
     times = first.action_times_s[first.action_times_s <= second.action_times_s[-1] + 1e-9]
     a, b = np.stack(first.chunks)[:, : len(times)], np.stack(second.chunks)
     position = np.clip(times / second.step_s, 0, b.shape[1] - 1)
