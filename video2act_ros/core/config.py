@@ -232,3 +232,50 @@ class SimRobotConfig(NodeConfig):
     fault: str = parameter(
         "none", "what the robot does wrong from now on; none ends it", choices=SIM_FAULTS, read_only=False
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderConfig(NodeConfig):
+    """Parameters of `/recorder`."""
+
+    NODE_NAME: ClassVar[str] = "recorder"
+
+    robot: str = parameter("aloha_sim", "robot profile: a YAML file, or a name under config/robots/")
+    bag: str = parameter(
+        "",
+        "bag that begins at the start: a new folder, or true: one named after the time in `folder`; "
+        "empty or standby: none",
+    )
+    folder: str = parameter("out/bags", "folder of the bags that are named after the time")
+    topics: str = parameter(".*", "regular expression of the topics that are recorded, the whole name")
+    exclude: str = parameter(
+        ".*/true_joint_states", "regular expression of topics that are not recorded, the whole name"
+    )
+    images: str = parameter(
+        "raw", "images as they come, or as JPEG on <topic>/compressed", choices=("raw", "jpeg")
+    )
+    jpeg_quality: int = parameter(90, "quality of JPEG images", minimum=1, maximum=100)
+    compression: str = parameter("none", "of the bag's chunks, without loss", choices=("none", "lz4", "zstd"))
+    queue_mb: int = parameter(
+        512,
+        "messages that may wait for the disk; beyond it they are dropped and counted",
+        unit="MB",
+        minimum=1,
+        maximum=65536,
+    )
+    depth: int = parameter(
+        100, "messages of each topic that may wait in the middleware", minimum=1, maximum=10000
+    )
+    min_free_mb: int = parameter(
+        500, "the bag ends while there is still so much free space on its disk", unit="MB", minimum=0
+    )
+    ring_s: float = parameter(
+        0.0,
+        "time kept in memory and saved on a fault or by save_recording; 0 keeps nothing",
+        unit="s",
+        minimum=0.0,
+        maximum=3600.0,
+    )
+    ring_mb: int = parameter(
+        1024, "largest size of what is kept in memory", unit="MB", minimum=1, maximum=65536
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launch.actions import DeclareLaunchArgument, ExecuteProcess
+from launch.actions import DeclareLaunchArgument
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
 from launch_ros.actions import Node
@@ -14,6 +14,7 @@ from video2act_ros.ros.stack import (
     COMMAND,
     IN_PROCESS,
     PACKAGE,
+    RECORDER,
     NodeSpec,
     arguments_of,
     default_parameters,
@@ -31,12 +32,7 @@ def stack_description(specs: tuple[NodeSpec, ...]) -> LaunchDescription:
         )
         for argument in arguments_of(specs)
     ]
-    record = LaunchConfiguration("record")
-    bag = ExecuteProcess(
-        cmd=["ros2", "bag", "record", "--all", "--storage", "mcap", "--output", record],
-        condition=IfCondition(NotEqualsSubstitution(record, "")),
-    )
-    return LaunchDescription([*arguments, *(_node(spec, specs) for spec in specs), bag])
+    return LaunchDescription([*arguments, *(_node(spec, specs) for spec in (*specs, RECORDER))])
 
 
 def _node(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> Node:
@@ -52,12 +48,17 @@ def _node(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> Node:
         ],
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
         output="screen",
-        condition=_separate() if spec is COMMAND else None,
+        condition=_condition(spec),
     )
 
 
-def _separate() -> IfCondition:
-    return IfCondition(NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS))
+def _condition(spec: NodeSpec) -> IfCondition | None:
+    """Return when a node is a process of its own, None for always."""
+    without = {COMMAND: ("control", IN_PROCESS), RECORDER: ("record", "")}.get(spec)
+    if without is None:
+        return None
+    argument, value = without
+    return IfCondition(NotEqualsSubstitution(LaunchConfiguration(argument), value))
 
 
 def _parameters(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> dict[str, ParameterValue]:

@@ -10,6 +10,7 @@ from typing import Any
 from video2act_ros.core.config import (
     CommandConfig,
     NodeConfig,
+    RecorderConfig,
     SimRobotConfig,
     System1Config,
     System2Config,
@@ -55,6 +56,7 @@ SYSTEM2 = NodeSpec("system2_node", System2Config)
 SYSTEM1 = NodeSpec("system1_node", System1Config)
 COMMAND = NodeSpec("command_node", CommandConfig)
 SIM_ROBOT = NodeSpec("sim_robot_node", SimRobotConfig)
+RECORDER = NodeSpec("recorder_node", RecorderConfig)
 
 REAL_ROBOT = (SYSTEM2, SYSTEM1, COMMAND)
 SIM = (*REAL_ROBOT, SIM_ROBOT)
@@ -71,7 +73,7 @@ ARGUMENTS = (
         "robot",
         "aloha_sim",
         "robot profile: a name under config/robots/, or a YAML file",
-        _for("robot", *SIM),
+        _for("robot", *SIM, RECORDER),
     ),
     LaunchArgument(
         "system1_bundle",
@@ -92,7 +94,13 @@ ARGUMENTS = (
         _for("instruction", *REAL_ROBOT),
     ),
     LaunchArgument("params_file", "", "YAML file of node parameters, read after config/nodes.yaml"),
-    LaunchArgument("record", "", "folder of a new bag of every topic; empty records nothing"),
+    LaunchArgument(
+        "record",
+        "",
+        "a new bag of every topic: its folder, or true: named after the time; standby: the recorder waits for "
+        "its service; empty: no recorder",
+        _for("bag", RECORDER),
+    ),
     LaunchArgument(
         "use_sim_time",
         "false",
@@ -117,9 +125,10 @@ def arguments_of(specs: tuple[NodeSpec, ...]) -> tuple[LaunchArgument, ...]:
     return (*ARGUMENTS, *SIM_ARGUMENTS) if SIM_ROBOT in specs else ARGUMENTS
 
 
-def processes(specs: tuple[NodeSpec, ...], control: str) -> tuple[NodeSpec, ...]:
-    """Return the nodes that are processes of their own."""
-    return tuple(spec for spec in specs if spec is not COMMAND or control != IN_PROCESS)
+def processes(specs: tuple[NodeSpec, ...], control: str, record: str = "") -> tuple[NodeSpec, ...]:
+    """Return the nodes that are processes of their own; the recorder comes along where `record` says so."""
+    present = tuple(spec for spec in specs if spec is not COMMAND or control != IN_PROCESS)
+    return (*present, RECORDER) if record else present
 
 
 def default_parameters() -> Path:
@@ -140,7 +149,7 @@ def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> No
 def overrides(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of a ROS parameter file that gives each node what the launch arguments say."""
     check_arguments(specs, given)
-    present = {spec.name for spec in specs}
+    present = {spec.name for spec in (*specs, RECORDER)}
     content: dict[str, dict[str, dict[str, Any]]] = {}
     for argument in arguments_of(specs):
         if argument.name not in given:
