@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,17 @@ from rosbags.rosbag2 import ReaderError
 from video2act_ros.core.errors import BagError, unknown_choice
 from video2act_ros.recording.message_types import default_typestore, lacking_fields
 
-_DAMAGE = (ReaderError, AnyReaderError, apsw.Error, EOFError, TypeError, ValueError, KeyError, OSError)
+_DAMAGE = (
+    ReaderError,
+    AnyReaderError,
+    apsw.Error,
+    struct.error,
+    EOFError,
+    TypeError,
+    ValueError,
+    KeyError,
+    OSError,
+)
 """What the storage libraries raise on files that end early or hold nonsense."""
 
 
@@ -128,9 +139,15 @@ class Bag:
             yield BagMessage(raw.topic, raw.time_ns, self.decode(raw))
 
     def decode(self, raw: RawMessage) -> Any:
-        """Return the message object of recorded bytes."""
+        """Return the message object of recorded bytes.
+
+        Bytes behind its last field are ignored: rclpy's serializer leaves some, which rosbags' own check refuses.
+        """
         try:
-            return self._reader.deserialize(raw.data, raw.type)
+            definition = self.typestore.get_msgdef(raw.type)
+            readers = {b"\0\0": definition.deserialize_cdr_be, b"\0\1": definition.deserialize_cdr_le}
+            read = readers[raw.data[:2]]  # by the encapsulation in the CDR header
+            return read(raw.data[4:], 0, definition.cls, self.typestore)[0]
         except _DAMAGE as error:
             raise _damaged(self.path, error) from error
 
