@@ -167,7 +167,7 @@ def open_bag(path: Path) -> Iterator[Bag]:
         raise _damaged(path, error) from error
     try:
         if not reader.message_count:
-            raise BagError(f"bag {path} is empty; record again while the stack runs")
+            raise _empty(path)
         yield Bag(path, reader)
     finally:
         reader.close()
@@ -180,12 +180,20 @@ def check_exists(path: Path) -> None:
     if path.is_file():
         if path.suffix not in (".mcap", ".db3"):
             raise BagError(f"{path} is no bag; give the folder of a bag or an .mcap file")
+        if not path.stat().st_size:
+            raise _empty(path)
         return
     storages = [*path.glob("*.mcap"), *path.glob("*.db3")]
     if not storages:
         raise BagError(f"{path} holds no .mcap or .db3 file; give the folder of a bag")
+    if not any(file.stat().st_size for file in storages):
+        raise _empty(path)
     if not (path / "metadata.yaml").is_file():
         raise BagError(f"bag {path} was not closed, metadata.yaml is missing; {_remedy(path)}")
+
+
+def _empty(path: Path) -> BagError:
+    return BagError(f"bag {path} is empty; record again while the stack runs")
 
 
 def _damaged(path: Path, error: Exception) -> BagError:
