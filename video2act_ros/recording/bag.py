@@ -11,7 +11,8 @@ from typing import Any
 
 import apsw
 from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
+from rosbags.rosbag2 import ReaderError, storage_mcap
+from rosbags.serde import SerdeError
 
 from video2act_ros.core.errors import BagError, unknown_choice
 from video2act_ros.recording.message_types import default_typestore, lacking_fields
@@ -21,6 +22,9 @@ _DAMAGE = (
     AnyReaderError,
     apsw.Error,
     struct.error,
+    SerdeError,
+    storage_mcap.zstd.ZstdError,
+    RuntimeError,  # lz4's
     EOFError,
     TypeError,
     ValueError,

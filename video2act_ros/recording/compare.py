@@ -135,6 +135,7 @@ def compare(
             tuple(contender.run for contender in contenders),
             measured=_values(source.joint_samples()),
             commanded=_values(source.commands()),
+            epochs_ns=sorted({item.value.context.epoch_stamp_ns for item in source.run_states()}),
         )
         _compute(source, found, contenders, result)
     if not result.times_s:

@@ -33,6 +33,7 @@ _STYLE = {
     "axes.titlelocation": "left",
     "axes.titlecolor": "#1c2330",
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#e6e9ee",
     "xtick.color": "#5b6472",
     "ytick.color": "#5b6472",

@@ -56,6 +56,7 @@ class Comparison:
     thumbs: list[dict[str, bytes]] = field(default_factory=list)  # JPEG by camera, of each chunk
     skipped: Counter[str] = field(default_factory=Counter)
     start_ns: int = 0
+    epochs_ns: list[int] = field(default_factory=list)  # when each epoch began
 
 
 def mean_cosine(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
@@ -93,8 +94,16 @@ def due_ns(comparison: Comparison, run: Run) -> NDArray[np.int64]:
 
 
 def errors(comparison: Comparison, run: Run, samples: list[JointSample]) -> Array:
-    """Return chunks minus what happened at the same times, (chunks, H, J); NaN where nothing is known."""
-    return np.stack(run.chunks) - samples_at(samples, due_ns(comparison, run))
+    """Return chunks minus what happened at the same times, (chunks, H, J).
+
+    NaN where nothing is known, and for actions due in a later epoch: they were never meant for it.
+    """
+    times_ns = due_ns(comparison, run)
+    values = np.stack(run.chunks) - samples_at(samples, times_ns)
+    if comparison.epochs_ns:
+        begins_ns = np.array([*sorted(comparison.epochs_ns), np.iinfo(np.int64).max])
+        values[times_ns >= begins_ns[np.searchsorted(begins_ns, times_ns[:, :1], side="right")]] = np.nan
+    return np.asarray(values, dtype=np.float64)
 
 
 def divergence(first: Run, second: Run) -> Array:

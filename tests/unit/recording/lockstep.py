@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from video2act_ros.bundles.load import load_encoder, load_policy
 from video2act_ros.core.latent_pairs import LatentPairs
@@ -86,12 +86,24 @@ class LockStep:
     """Writes a bag of what both systems do, computed by the functions that the nodes call."""
 
     def __init__(
-        self, folder, profile, bundle, *, storage="mcap", namespace="", size=(32, 32), edit=None, guided=True
+        self,
+        folder,
+        profile,
+        bundle,
+        *,
+        storage="mcap",
+        namespace="",
+        size=(32, 32),
+        edit=None,
+        guided=True,
+        compressed=False,
     ):
         self.profile, self.namespace, self.size, self.guided = profile, namespace, size, guided
         self.edit = edit or (lambda name, message: message)
         plugin = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}[storage]
         self.writer = Writer(folder, version=9, storage_plugin=plugin)
+        if compressed:
+            self.writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self.writer.open()
         self.connections = {}
         self.time_ns, self.tick = START_NS, 0
@@ -227,11 +239,16 @@ class LockStep:
         seen = self.inputs.newest(self.instruction)
         policy, names = loaded.section.policy, loaded.section.joint_names
         prefix = self.prefix(seen) if self.guided and self.chunks % 2 else None
+        previous = None
+        if policy.images.history == 2:
+            step_ns = seconds_to_ns(1.0 / policy.ctrl_freq_hz)
+            previous = self.inputs.newest("", not_after_ns=seen.stamp_ns - step_ns)
         positions = loaded.policy.predict(
             seen,
             pair,
             loaded.instructions[self.instruction],
             seed=self.chunks % 3,
+            previous=previous,
             prefix=prefix,
             stages=stages,
         )
@@ -244,6 +261,7 @@ class LockStep:
             image_stamps=[stamp(seen.image_stamps_ns[name]) for name in policy.images.cameras],
             joint_stamp=stamp(seen.joint_stamp_ns),
             joint_positions=seen.joints,
+            **self.earlier(previous, policy.images.cameras),
             latent_sequence=pair.sequence,
             latent_stamp=stamp(pair.stamp_ns),
             features_id=loaded.section.features_id,
@@ -262,6 +280,16 @@ class LockStep:
         )
         self.write("action_chunk", "video2act_msgs/msg/ActionChunk", message)
         self.chunks += 1
+
+    def earlier(self, previous, cameras):
+        """What a chunk tells of the earlier observation."""
+        if previous is None:
+            return {}
+        return {
+            "previous_image_stamps": [stamp(previous.image_stamps_ns[name]) for name in cameras],
+            "previous_joint_stamp": stamp(previous.joint_stamp_ns),
+            "previous_joint_positions": previous.joints,
+        }
 
     def prefix(self, seen):
         """Freeze two actions and guide two more."""

@@ -101,8 +101,9 @@ def test_a_truncated_bag(bag, share):
             list(opened.messages())
 
 
-def test_damage_inside_a_bag(bag):
-    """Bytes that rotted are found when they are read."""
+def test_damage_inside_a_bag(tmp_path, robot_profile, bundle):
+    """Bytes that rotted are found when they are read, in compressed chunks too."""
+    bag = record(tmp_path / "bag", robot_profile, bundle, 1.0, compressed=True)
     path = storage_file(bag)
     data = bytearray(path.read_bytes())
     data[len(data) // 3 : len(data) // 3 + 64] = bytes(64)

@@ -35,6 +35,15 @@ def test_a_recording_is_computed_again_bit_by_bit(
     assert report["joints_not_checked"] == 0
 
 
+def test_a_policy_that_looks_at_two_observations(tmp_path, robot_profile, two_images_bundle):
+    """The earlier observation is found again by its own stamps."""
+    folder = record(tmp_path / "bag", robot_profile, two_images_bundle)
+    report = exact_replay(ReplayOptions(folder, robot_profile, (two_images_bundle.parent,)))
+    assert report["chunks"] == 8
+    assert report["max_abs_diff"] == 0.0
+    assert report["first_differing_stage"] is None
+
+
 def flip_image(message):
     message.data[len(message.data) // 2] ^= 0x80
     return message
