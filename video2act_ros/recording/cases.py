@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Union
 
-from video2act_ros.core.latent_pairs import LatentPairs
 from video2act_ros.core.types import (
     ActionChunk,
     CameraFrame,
     FloatArray,
     ImageArray,
     LatentPair,
+    LatentStream,
     LatentTokens,
     Observation,
     seconds_to_ns,
@@ -70,6 +70,23 @@ class Cameras:
     of_update: Callable[[LatentTokens], str]
 
 
+class _Joiner:
+    """Joins the two streams of each update, in whatever order the recorder received them."""
+
+    def __init__(self) -> None:
+        self._halves: OrderedDict[_UpdateKey, LatentTokens] = OrderedDict()
+
+    def add(self, tokens: LatentTokens) -> LatentPair | None:
+        key = _update_key(tokens)
+        other = self._halves.pop(key, None)
+        if other is None or other.stream is tokens.stream:
+            self._halves[key] = tokens
+            while len(self._halves) > _PAIRS_KEPT:
+                self._halves.popitem(last=False)
+            return None
+        return LatentPair(*((tokens, other) if tokens.stream is LatentStream.SPATIAL else (other, tokens)))
+
+
 class CaseReader:
     """Reads a bag twice: first which frames are needed, then those alone. Memory holds seconds, not the bag."""
 
@@ -85,7 +102,7 @@ class CaseReader:
     def cases(self) -> Iterator[Case]:
         """Give every update and chunk, in the order in which they can be put together."""
         self._find_needed()
-        joined = LatentPairs()
+        joined = _Joiner()
         for item in self._source.computed(self._usable_cameras(), lambda *key: key in self._needed):
             if isinstance(item.value, CameraFrame):
                 key = (item.value.camera, item.value.stamp_ns)
@@ -98,7 +115,7 @@ class CaseReader:
         yield from self._settle(None)
 
     def _find_needed(self) -> None:
-        joined = LatentPairs()
+        joined = _Joiner()
         for item in self._source.computed():
             if isinstance(item.value, ActionChunk):
                 self._needed.update(self._chunk_keys(item.value))
@@ -151,8 +168,7 @@ class CaseReader:
 
     def _update_case(self, pair: LatentPair) -> Case:
         tokens = pair.spatial
-        key = (tokens.sequence, tokens.stamp_ns, tokens.epoch, tokens.features_id)
-        self._pairs[key] = pair
+        self._pairs[_update_key(tokens)] = pair
         while len(self._pairs) > _PAIRS_KEPT:
             self._pairs.popitem(last=False)
         keys = self._update_keys(pair)
@@ -202,3 +218,7 @@ class CaseReader:
 def missing_bundle(bundle_id: str) -> str:
     """Return the reason for skipping what a bundle made that was not found."""
     return f"bundle {bundle_id or 'without a name'} was not found"
+
+
+def _update_key(tokens: LatentTokens) -> _UpdateKey:
+    return tokens.sequence, tokens.stamp_ns, tokens.epoch, tokens.features_id

@@ -98,7 +98,7 @@ class LockStep:
         guided=True,
         compressed=False,
     ):
-        self.profile, self.namespace, self.size, self.guided = profile, namespace, size, guided
+        self.profile, self.namespace, self.size = profile, namespace, size
         self.edit = edit or (lambda name, message: message)
         plugin = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}[storage]
         self.writer = Writer(folder, version=9, storage_plugin=plugin)
@@ -238,7 +238,7 @@ class LockStep:
         pair, loaded, stages = self.pairs.newest, self.policy, Stages()
         seen = self.inputs.newest(self.instruction)
         policy, names = loaded.section.policy, loaded.section.joint_names
-        prefix = self.prefix(seen) if self.guided and self.chunks % 2 else None
+        prefix = self.prefix(seen) if self.chunks % 2 else None
         previous = None
         if policy.images.history == 2:
             step_ns = seconds_to_ns(1.0 / policy.ctrl_freq_hz)
@@ -252,7 +252,6 @@ class LockStep:
             prefix=prefix,
             stages=stages,
         )
-        self.last = positions
         message = make(
             "video2act_msgs/msg/ActionChunk",
             header=header(seen.stamp_ns),
