@@ -90,14 +90,22 @@ class _Joiner:
 class CaseReader:
     """Reads a bag twice: first which frames are needed, then those alone. Memory holds seconds, not the bag."""
 
-    def __init__(self, source: RobotBag, cameras: Cameras) -> None:
+    def __init__(self, source: RobotBag, cameras: Cameras, *, take_lossy: bool = False) -> None:
+        """Prepare.
+
+        Args:
+            source: the bag.
+            cameras: which ones the recorded bundles looked at.
+            take_lossy: use images that the recorder compressed with loss, too; they are not what was seen.
+        """
         self._source = source
+        self._take_lossy = take_lossy
         self._cameras = cameras
         self._needed: Counter[FrameKey] = Counter()  # how often each frame will still be asked for
         self._frames: dict[FrameKey, ImageArray] = {}
         self._pairs: OrderedDict[_UpdateKey, LatentPair] = OrderedDict()
         self._waiting: deque[tuple[int, LatentPair | ActionChunk]] = deque()
-        self._lossy: frozenset[str] = frozenset()
+        self.lossy: frozenset[str] = frozenset()  # cameras, once the cases are read
 
     def cases(self) -> Iterator[Case]:
         """Give every update and chunk, in the order in which they can be put together."""
@@ -126,8 +134,8 @@ class CaseReader:
         """Return the needed cameras that the bag holds as the systems saw them."""
         names = sorted({camera for camera, _ in self._needed})
         sources = {name: self._source.camera_source(name) for name in names if self._source.has_camera(name)}
-        self._lossy = frozenset(name for name, source in sources.items() if not source.as_seen)
-        return [name for name in sources if name not in self._lossy]
+        self.lossy = frozenset(name for name, source in sources.items() if not source.as_seen)
+        return [name for name in sources if self._take_lossy or name not in self.lossy]
 
     def _chunk_keys(self, chunk: ActionChunk) -> list[FrameKey]:
         cameras = self._cameras.of_chunk(chunk)
@@ -162,7 +170,7 @@ class CaseReader:
 
     def _missing(self, keys: list[FrameKey]) -> str | None:
         """Return why not every frame is there, or None."""
-        if any(camera in self._lossy for camera, _ in keys):
+        if not self._take_lossy and any(camera in self.lossy for camera, _ in keys):
             return LOSSY
         return NO_FRAMES if any(key not in self._frames for key in keys) else None
 

@@ -151,7 +151,8 @@ def _compute(source: RobotBag, found: Bundles, contenders: list[_Contender], res
     """Give every case to every contender."""
     result.start_ns = next(source.chunks()).value.stamp_ns if source.holds("action_chunk") else 0
     threads = found.compute
-    for case in CaseReader(source, _cameras(found, contenders)).cases():
+    reader = CaseReader(source, _cameras(found, contenders), take_lossy=True)
+    for case in reader.cases():
         if isinstance(case, SkippedCase):
             result.skipped[f"{case.kind}: {case.reason}"] += 1
         elif isinstance(case, UpdateCase):
@@ -163,6 +164,7 @@ def _compute(source: RobotBag, found: Bundles, contenders: list[_Contender], res
         else:
             set_threads(threads.system1_threads)
             _compute_chunk(case, contenders, result)
+    result.lossy = tuple(sorted(reader.lossy))
 
 
 def _compute_chunk(case: ChunkCase, contenders: list[_Contender], result: Comparison) -> None:

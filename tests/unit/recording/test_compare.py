@@ -58,6 +58,17 @@ def test_a_bundle_of_other_features_uses_its_own_latents(bag, robot_profile, bun
     assert len(result.runs[1].chunks) == 12
 
 
+def test_a_bag_with_jpeg_images_is_compared_with_a_note(tmp_path, robot_profile, bundle):
+    """Exact replay refuses images that nobody saw; for a comparison they are good enough, and named."""
+    cameras = [camera.model_copy(update={"transport": "compressed"}) for camera in robot_profile.cameras]
+    seen = robot_profile.model_copy(update={"cameras": tuple(cameras)})
+    folder = record(tmp_path / "bag", seen, bundle, 1.0)
+    result = compare(folder, robot_profile, [bundle], (bundle.parent,))
+    assert result.lossy == ("cam_high",)
+    assert len(result.times_s) == 4
+    assert "The recorder compressed the images of cam_high" in compare_page.page(result)
+
+
 def test_errors_are_measured_when_each_action_is_due():
     """An action at t + i * step is compared with the joints at that time; outside the bag nothing is known."""
     samples = [JointSample(10**9 + i * 10**8, np.array([float(i)])) for i in range(5)]
