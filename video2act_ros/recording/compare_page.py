@@ -134,9 +134,12 @@ def _head(comparison: Comparison) -> str:
         f"{comparison.bag.name}, {comparison.duration_s:.1f} s of robot {comparison.robot}: "
         f"{len(comparison.times_s)} chunks and {len(comparison.update_times_s)} System 2 updates computed again."
     )
-    return (
-        f"<h1>{escape(names)}</h1><p>{escape(text)}{escape(f' Skipped: {skipped}.') if skipped else ''}</p>"
-    )
+    text += f" Skipped: {skipped}." if skipped else ""
+    if comparison.lossy:
+        text += (
+            f" The recorder compressed the images of {', '.join(comparison.lossy)}: not quite what was seen."
+        )
+    return f"<h1>{escape(names)}</h1><p>{escape(text)}</p>"
 
 
 def _figures(comparison: Comparison) -> str:

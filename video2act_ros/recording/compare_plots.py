@@ -100,7 +100,7 @@ def joint_errors(comparison: Comparison) -> str:
     axes.set_xticks(places, names, rotation=35, ha="right")
     axes.set_ylabel("RMS error [rad; gripper 0..1]")
     axes.grid(axis="x", visible=False)
-    axes.legend(ncols=len(rows), loc="upper left")
+    figure.legend(ncols=len(rows), loc="outside upper left")
     return _svg(figure)
 
 
@@ -158,7 +158,7 @@ def over_time(comparison: Comparison, marks: Sequence[int]) -> str:
         )
     axes.set(xlabel="time in the bag [s]", ylabel="RMS distance of chunks")
     axes.set_ylim(bottom=0)
-    axes.legend(ncols=3, loc="upper right")
+    figure.legend(ncols=3, loc="outside upper right")
     return _svg(figure)
 
 

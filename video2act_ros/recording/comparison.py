@@ -36,7 +36,7 @@ class Run:
     @property
     def action_times_s(self) -> Array:
         """When each action is due after its observation, (H,)."""
-        return np.arange(len(self.chunks[0])) * self.step_s
+        return np.asarray(np.arange(len(self.chunks[0])) * self.step_s, dtype=np.float64)
 
 
 @dataclass(slots=True)
