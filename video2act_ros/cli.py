@@ -16,11 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from video2act_ros.cli_bench_control import bench_control_command
+from video2act_ros.cli_compare import compare_command
 from video2act_ros.cli_doctor import doctor_command
 from video2act_ros.cli_faults import faults_command
 from video2act_ros.cli_import import encode_instruction_command, import_command
 from video2act_ros.cli_onnx import bench_onnx_command, export_command
 from video2act_ros.cli_record import bag_app, bench_record_command, record_command
+from video2act_ros.cli_replay import replay_command
 from video2act_ros.cli_verify import verify_reference_command
 from video2act_ros.core.errors import Video2ActError
 from video2act_ros.ros import environment
@@ -347,6 +349,8 @@ app.command("verify-reference")(verify_reference_command)
 app.command("bench-control")(bench_control_command)
 app.command("doctor")(doctor_command)
 app.command("faults")(faults_command)
+app.command("replay")(replay_command)
+app.command("compare")(compare_command)
 app.command("record")(record_command)
 app.command("bench-record")(bench_record_command)
 app.add_typer(bag_app, name="bag")
