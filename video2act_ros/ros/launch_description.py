@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launch.actions import DeclareLaunchArgument, ExecuteProcess
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, Shutdown
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
 from launch_ros.actions import Node
@@ -14,9 +14,12 @@ from video2act_ros.ros.stack import (
     COMMAND,
     IN_PROCESS,
     PACKAGE,
+    REPLAY_NODE,
+    LaunchArgument,
     NodeSpec,
     arguments_of,
     default_parameters,
+    fixed_parameters,
 )
 
 
@@ -52,7 +55,8 @@ def _node(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> Node:
         ],
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
         output="screen",
-        condition=_separate() if spec is COMMAND else None,
+        condition=_separate() if spec is COMMAND and REPLAY_NODE not in specs else None,
+        on_exit=Shutdown() if spec is REPLAY_NODE else None,
     )
 
 
@@ -60,13 +64,18 @@ def _separate() -> IfCondition:
     return IfCondition(NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS))
 
 
-def _parameters(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> dict[str, ParameterValue]:
-    return {
-        parameter: ParameterValue(
-            LaunchConfiguration(argument.name),
-            value_type=bool if argument.choices == tuple(BOOLEANS) else str,
-        )
+def _parameters(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> dict[str, ParameterValue | bool | str]:
+    """Return a node's parameters; those that nobody can change come last and win."""
+    chosen: dict[str, ParameterValue | bool | str] = {
+        parameter: ParameterValue(LaunchConfiguration(argument.name), value_type=_type(argument))
         for argument in arguments_of(specs)
         for node, parameter in argument.parameters
         if node == spec.name
     }
+    return chosen | {name: value for node, name, value in fixed_parameters(specs) if node == spec.name}
+
+
+def _type(argument: LaunchArgument) -> type:
+    if argument.choices == tuple(BOOLEANS):
+        return bool
+    return float if argument.number else str
