@@ -70,7 +70,12 @@ def latents_from_message(message: Message) -> LatentTokens:
         frame_stamps_ns=tuple(stamp_to_ns(stamp) for stamp in message.frame_stamps),
         instruction=message.instruction,
         compute_time_s=duration_to_s(message.compute_time),
+        checksums=_checksums(message),
     )
+
+
+def _checksums(message: Message) -> dict[str, int]:
+    return {stage: int(value) for stage, value in zip(message.stages, message.checksums, strict=False)}
 
 
 def chunk_from_message(message: Message) -> ActionChunk:
@@ -83,18 +88,21 @@ def chunk_from_message(message: Message) -> ActionChunk:
     positions = np.asarray(message.positions, dtype=np.float64)
     prefix = np.asarray(message.prefix, dtype=np.float64)
     committed = int(message.committed)
+    guidance = np.asarray(message.guidance, dtype=np.float64)
     if not joints or not horizon or positions.size != horizon * joints or prefix.size != committed * joints:
         raise InputError(
             f"an action chunk of {horizon} actions for {joints} joints cannot have {positions.size} positions "
             f"and {prefix.size} prefix values ({committed} committed)"
         )
+    if guidance.size % joints:
+        raise InputError(f"an action chunk for {joints} joints cannot have {guidance.size} guidance values")
     if not np.all(np.isfinite(positions)):
         raise InputError("an action chunk contains NaN or infinite positions; check System 1's bundle")
     return ActionChunk(
         stamp_ns=stamp_to_ns(message.header.stamp),
         sequence=int(message.sequence),
         epoch=int(message.epoch),
-        step_s=message.step,
+        step_s=float(message.step),
         joint_names=tuple(message.joint_names),
         positions=positions.reshape(horizon, joints),
         instruction=message.instruction,
@@ -108,6 +116,12 @@ def chunk_from_message(message: Message) -> ActionChunk:
         compute_time_s=duration_to_s(message.compute_time),
         committed=committed,
         prefix=prefix.reshape(committed, joints),
+        guidance=guidance.reshape(-1, joints),
+        joints=np.asarray(message.joint_positions, dtype=np.float64),
+        previous_image_stamps_ns=tuple(stamp_to_ns(stamp) for stamp in message.previous_image_stamps),
+        previous_joint_stamp_ns=stamp_to_ns(message.previous_joint_stamp),
+        previous_joints=np.asarray(message.previous_joint_positions, dtype=np.float64),
+        checksums=_checksums(message),
     )
 
 

@@ -51,6 +51,8 @@ def message_from_latents(latents: LatentTokens, dtype: str, frame_id: str) -> La
         compute_time=s_to_duration(latents.compute_time_s),
         shape=list(tokens.shape),
         dtype=dtype,
+        stages=list(latents.checksums),
+        checksums=list(latents.checksums.values()),
     )
     message.header.stamp = ns_to_stamp(latents.stamp_ns)
     message.header.frame_id = frame_id
@@ -74,6 +76,10 @@ def message_from_chunk(chunk: ActionChunk, ages: InputAges, frame_id: str = "") 
         epoch=chunk.epoch,
         image_stamps=[ns_to_stamp(stamp) for stamp in chunk.image_stamps_ns],
         joint_stamp=ns_to_stamp(chunk.joint_stamp_ns),
+        joint_positions=_flat(chunk.joints),
+        previous_image_stamps=[ns_to_stamp(stamp) for stamp in chunk.previous_image_stamps_ns],
+        previous_joint_stamp=ns_to_stamp(chunk.previous_joint_stamp_ns),
+        previous_joint_positions=_flat(chunk.previous_joints),
         latent_sequence=chunk.latent_sequence,
         latent_stamp=ns_to_stamp(chunk.latent_stamp_ns),
         features_id=chunk.features_id,
@@ -81,16 +87,23 @@ def message_from_chunk(chunk: ActionChunk, ages: InputAges, frame_id: str = "") 
         step=chunk.step_s,
         joint_names=list(chunk.joint_names),
         horizon=len(chunk.positions),
-        positions=np.asarray(chunk.positions, dtype=np.float64).ravel().tolist(),
+        positions=_flat(chunk.positions),
         committed=chunk.committed,
-        prefix=np.asarray(chunk.prefix, dtype=np.float64).ravel().tolist(),
+        prefix=_flat(chunk.prefix),
+        guidance=_flat(chunk.guidance),
         bundle_id=chunk.bundle_id,
         seed=chunk.seed,
         compute_time=s_to_duration(chunk.compute_time_s),
         image_ages=list(ages.images_s),
         joint_age=ages.joints_s,
         latent_age=ages.latents_s,
+        stages=list(chunk.checksums),
+        checksums=list(chunk.checksums.values()),
     )
     message.header.stamp = ns_to_stamp(chunk.stamp_ns)
     message.header.frame_id = frame_id
     return message
+
+
+def _flat(values: NDArray[np.floating]) -> list[float]:
+    return np.asarray(values, dtype=np.float64).ravel().tolist()
