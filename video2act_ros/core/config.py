@@ -220,6 +220,7 @@ class ReplayConfig(NodeConfig):
     duration_s: float = parameter(
         0.0, "replay so much of the bag; 0 replays to its end", unit="s", minimum=0.0, maximum=1e9
     )
+    recorded_namespace: str = parameter("", "namespace of the recorded stack; empty finds the only one")
     loop: bool = parameter(False, "begin again at the end, in a new episode, until stopped")
     recorded: bool = parameter(
         False, "also publish the recorded chunks, latents and run states, on recorded/… topics"

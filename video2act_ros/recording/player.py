@@ -26,8 +26,8 @@ class Stage(Protocol):
     def clock(self, time_ns: int) -> None:
         """Publish the clock."""
 
-    def message(self, raw: RawMessage) -> bool:
-        """Publish a message; return whether it could be sent."""
+    def message(self, raw: RawMessage) -> None:
+        """Publish a message."""
 
     def episode(self, begin: EpisodeBegin) -> None:
         """Begin a new episode; the clock has been told already."""
@@ -38,7 +38,6 @@ class PlayFigures:
     """What was played: messages by topic, delays against their time [s], and how fast."""
 
     messages: dict[str, int]
-    unsent: int
     episodes: int
     recorded_s: float  # of the bag
     played_s: float  # on the wall
@@ -47,7 +46,7 @@ class PlayFigures:
     delay_max_s: float
 
     @property
-    def rate(self) -> float:
+    def speed(self) -> float:
         """Speed relative to the recording."""
         return self.recorded_s / self.played_s if self.played_s else 0.0
 
@@ -60,7 +59,7 @@ class Player:
         self._rate = rate
         self._stopping = threading.Event()
         self._messages: Counter[str] = Counter()
-        self._unsent = self._episodes = 0
+        self._episodes = 0
         self._delays_s = array("d")
         self._recorded_ns = 0
         self._played_s = 0.0
@@ -89,17 +88,16 @@ class Player:
                 self._tell(event.clock_ns)
                 self._delays_s.append(time.monotonic() - due_s)
                 self._messages[event.raw.topic] += 1
-                self._unsent += not self._stage.message(event.raw)
+                self._stage.message(event.raw)
             newest_ns = event.clock_ns
         self._account(newest_ns, begun_s)
 
     def figures(self) -> PlayFigures:
         """Return what was played so far."""
-        delays_s = np.asarray(self._delays_s) if self._delays_s else np.zeros(1)
+        delays_s = np.asarray(self._delays_s[:]) if self._delays_s else np.zeros(1)  # a copy: it still grows
         p50, p99 = np.percentile(delays_s, (50, 99))
         return PlayFigures(
             messages=dict(sorted(self._messages.items())),
-            unsent=self._unsent,
             episodes=self._episodes,
             recorded_s=self._recorded_ns / NS_PER_S,
             played_s=self._played_s,

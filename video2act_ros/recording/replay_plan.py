@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from video2act_ros.core.errors import BagError
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns
-from video2act_ros.recording.bag import Bag, RawMessage
-from video2act_ros.recording.robot_topics import RobotTopics
+from video2act_ros.recording.bag import RawMessage
+from video2act_ros.recording.streams import RobotBag
 
 STEP_NS = NS_PER_S  # stamps against the time of receipt; the control loop takes the same for a step
 GAP_NS = 2 * NS_PER_S  # without any camera or joint state
@@ -53,24 +53,26 @@ class ReplayPlan:
     """
 
     def __init__(
-        self, bag: Bag, topics: RobotTopics, start_s: float, duration_s: float, also: tuple[str, ...] = ()
+        self, robot: RobotBag, start_s: float = 0.0, duration_s: float = 0.0, also: tuple[str, ...] = ()
     ) -> None:
         """Make a plan.
 
         Args:
-            bag: stays open while the plan is used.
-            topics: of the robot.
+            robot: the bag, which stays open while the plan is used.
             start_s: begin so long after the bag's begin.
             duration_s: how much of the bag; 0: to its end.
             also: further topics that are wanted where the bag holds them.
 
         Raises:
-            BagError: nothing lies in that part of the bag.
+            BagError: a camera or a joint is missing, or nothing lies in that part of the bag.
         """
-        self._bag = bag
-        self._inputs = set(topics.names)
-        self._run_state = topics.absolute(RUN_STATE)
-        self._also = frozenset(name for name in also if name in bag.topics)
+        bag = self._bag = robot.bag
+        self.cameras = {name: robot.camera_source(name) for name in robot.profile.camera_names}
+        self.joint_states = tuple(robot.topic(source.topic) for source in robot.profile.joint_states)
+        next(robot.joint_samples())  # every joint of this robot is there
+        self._inputs = {*(source.topic for source in self.cameras.values()), *self.joint_states}
+        self._run_state = robot.topic(RUN_STATE)
+        self._also = frozenset(robot.topic(name) for name in also if robot.holds(name))
         self._from_ns = bag.start_ns + seconds_to_ns(start_s)
         self._to_ns = bag.end_ns + 1
         if duration_s > 0:
@@ -83,9 +85,19 @@ class ReplayPlan:
             )
 
     @property
+    def start_ns(self) -> int:
+        """When the first message that counts may have been received."""
+        return self._from_ns
+
+    @property
     def published(self) -> frozenset[str]:
         """Topics of the bag that the plan's messages come from."""
         return frozenset(self._inputs) | self._also
+
+    @property
+    def also(self) -> frozenset[str]:
+        """The further topics that the bag holds."""
+        return self._also
 
     def events(self) -> Iterator[ReplayEvent]:
         """Give what is to be done, in order; the first event begins an episode.
@@ -113,7 +125,9 @@ class ReplayPlan:
             if raw.topic in self._also and clock.started:
                 yield ReplayMessage(clock.show(raw.time_ns), raw)
         if not clock.started:
-            raise BagError(f"bag {self._bag.path} holds no camera image or joint state in this part; choose another")
+            raise BagError(
+                f"bag {self._bag.path} holds no camera image or joint state in this part; choose another"
+            )
 
 
 class _Clock:
@@ -148,7 +162,9 @@ class _Clock:
                 return None
             self._stepped_ns = raw.time_ns
             self._move(raw, stamp_ns, lag_ns)
-            return f"the stamps in the bag step by {(self._lag_ns.get(raw.topic, 0) - lag_ns) / NS_PER_S:+.2f} s"
+            return (
+                f"the stamps in the bag step by {(self._lag_ns.get(raw.topic, 0) - lag_ns) / NS_PER_S:+.2f} s"
+            )
         self._lag_ns[raw.topic] = lag_ns
         if gap_ns > GAP_NS:
             return f"nothing was recorded for {gap_ns / NS_PER_S:.1f} s, which are skipped"

@@ -80,9 +80,7 @@ class ControlInterface:
         )
 
     def _publish_to(self, node: ManagedNode) -> None:
-        self._outputs = CommandPublishers(
-            node, self._profile, self._period_s, replay=self._config.replay
-        )
+        self._outputs = CommandPublishers(node, self._profile, self._period_s, replay=self._config.replay)
         self._would_be = WouldBePublisher(node, self._profile, self._period_s)
         self._state = node.create_publisher(RunStateMessage, "run_state", qos.LATCHED)
         self._metrics = node.create_publisher(String, "command/metrics", qos.DATA)

@@ -138,7 +138,11 @@ REPLAY_ARGUMENTS = (
         number=True,
     ),
     LaunchArgument(
-        "start", "0.0", "begin so many seconds after the bag's begin", _for("start_s", REPLAY_NODE), number=True
+        "start",
+        "0.0",
+        "begin so many seconds after the bag's begin",
+        _for("start_s", REPLAY_NODE),
+        number=True,
     ),
     LaunchArgument(
         "duration",
@@ -148,7 +152,11 @@ REPLAY_ARGUMENTS = (
         number=True,
     ),
     LaunchArgument(
-        "loop", "false", "begin again at the end, in a new episode", _for("loop", REPLAY_NODE), tuple(BOOLEANS)
+        "loop",
+        "false",
+        "begin again at the end, in a new episode",
+        _for("loop", REPLAY_NODE),
+        tuple(BOOLEANS),
     ),
     LaunchArgument(
         "recorded",
