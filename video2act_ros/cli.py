@@ -20,6 +20,7 @@ from video2act_ros.cli_doctor import doctor_command
 from video2act_ros.cli_faults import faults_command
 from video2act_ros.cli_import import encode_instruction_command, import_command
 from video2act_ros.cli_onnx import bench_onnx_command, export_command
+from video2act_ros.cli_replay import replay_command
 from video2act_ros.cli_verify import verify_reference_command
 from video2act_ros.core.errors import Video2ActError
 from video2act_ros.ros import environment
@@ -340,6 +341,7 @@ app.command("verify-reference")(verify_reference_command)
 app.command("bench-control")(bench_control_command)
 app.command("doctor")(doctor_command)
 app.command("faults")(faults_command)
+app.command("replay")(replay_command)
 
 
 @app.command("bench-swaps")

@@ -32,9 +32,27 @@ def duration_to_s(duration: Message) -> float:
     return float(duration.sec + duration.nanosec / NS_PER_S)
 
 
+def to_bfloat16(values: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """Return the bfloat16 bit patterns of finite values, rounded to nearest, ties to even."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(
+        np.uint16
+    )
+
+
 def from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     """Return the values of bfloat16 bit patterns."""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def store_latents(tokens: NDArray[np.floating], dtype: str) -> NDArray[Any]:
+    """Return tokens (N, C) as the numbers of a Latents message of `dtype`; bfloat16 as its bit patterns."""
+    return to_bfloat16(tokens) if dtype == "bfloat16" else tokens.astype(LATENT_STORAGE[dtype])
+
+
+def restore_latents(stored: NDArray[Any], dtype: str) -> NDArray[np.float32]:
+    """Return what `store_latents` stored as float32."""
+    return from_bfloat16(stored) if dtype == "bfloat16" else stored.astype(np.float32)
 
 
 def latents_from_message(message: Message) -> LatentTokens:
@@ -54,7 +72,7 @@ def latents_from_message(message: Message) -> LatentTokens:
     if len(shape) != 2 or len(message.data) != storage.itemsize * shape[0] * shape[1]:
         raise InputError(f"latents of shape {shape} in {message.dtype} cannot have {len(message.data)} bytes")
     raw = np.frombuffer(message.data, dtype=storage).reshape(shape)
-    tokens = from_bfloat16(raw) if message.dtype == "bfloat16" else raw.astype(np.float32)
+    tokens = restore_latents(raw, message.dtype)
     if not np.all(np.isfinite(tokens)):
         raise InputError(
             f"the {message.stream} latents contain NaN or infinite values; check System 2's bundle"

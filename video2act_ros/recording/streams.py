@@ -91,6 +91,11 @@ class RobotBag:
 
     # -- cameras ------------------------------------------------------------------------------------
 
+    def has_camera(self, name: str) -> bool:
+        """Tell whether the bag holds images of the profile's camera of that name."""
+        topics = [camera.topic for camera in self.profile.cameras if camera.name == name]
+        return any(self.holds(topic) or self.holds(f"{topic}/compressed") for topic in topics)
+
     def camera_source(self, name: str) -> CameraSource:
         """Return where the profile's camera of that name lies: on its topic, or compressed by the recorder.
 
@@ -129,13 +134,42 @@ class RobotBag:
             end_ns: before which time they were received; None: to the end.
         """
         names = self.profile.camera_names if cameras is None else tuple(cameras)
-        sources = {name: self.camera_source(name) for name in names}
-        by_topic = {source.topic: (name, source) for name, source in sources.items()}
-        for item in self.bag.messages(by_topic, start_ns, end_ns):
-            name, source = by_topic[item.topic]
-            if wanted is None or wanted(name, stamp_to_ns(item.message.header.stamp)):
-                convert = frame_from_compressed if source.compressed else frame_from_image
-                yield Timed(item.time_ns, convert(item.message, name))
+        decoders = self._frame_decoders(names, wanted)
+        for item in self.bag.messages(decoders, start_ns, end_ns):
+            if (frame := decoders[item.topic](item.message)) is not None:
+                yield Timed(item.time_ns, frame)
+
+    def _frame_decoders(
+        self, cameras: Iterable[str], wanted: Callable[[str, int], bool] | None
+    ) -> dict[str, Callable[[Message], CameraFrame | None]]:
+        """Return what decodes each camera topic's messages; None for frames that are not wanted."""
+
+        def decoder(name: str, compressed: bool) -> Callable[[Message], CameraFrame | None]:
+            convert = frame_from_compressed if compressed else frame_from_image
+
+            def decode(message: Message) -> CameraFrame | None:
+                if wanted is not None and not wanted(name, stamp_to_ns(message.header.stamp)):
+                    return None
+                return convert(message, name)
+
+            return decode
+
+        sources = {name: self.camera_source(name) for name in cameras}
+        return {source.topic: decoder(name, source.compressed) for name, source in sources.items()}
+
+    def computed(
+        self, cameras: Iterable[str] = (), wanted: Callable[[str, int], bool] | None = None
+    ) -> Iterator[Timed[CameraFrame | LatentTokens | ActionChunk]]:
+        """Give latents and chunks, and among them the frames of the cameras; arguments as of `frames`."""
+        decoders: dict[str, Callable[[Message], CameraFrame | LatentTokens | ActionChunk | None]] = {}
+        decoders.update(self._frame_decoders(cameras, wanted))
+        for stream in LatentStream:
+            decoders[self.topic(f"latents/{stream.value}")] = latents_from_message
+        decoders[self.topic("action_chunk")] = self._chunk
+        self._check_versions(decoders)
+        for item in self.bag.messages(decoders):
+            if (value := decoders[item.topic](item.message)) is not None:
+                yield Timed(item.time_ns, value)
 
     # -- joints and commands ------------------------------------------------------------------------
 
@@ -147,12 +181,10 @@ class RobotBag:
         Raises:
             BagError: a topic is missing, or carries another robot's joints.
         """
-        topics = [self.topic(source.topic) for source in self.profile.joint_states]
-        self.bag.require(*topics)
         merger = JointStateMerger(self.profile)
-        for item in self.bag.messages(set(topics), start_ns, end_ns):
+        for item in self.joint_messages(start_ns, end_ns):
             try:
-                sample = merger.update(topics.index(item.topic), item.message, item.time_ns)
+                sample = merger.update(item.value[0], item.value[1], item.time_ns)
             except InputError as error:
                 raise BagError(f"bag {self.bag.path}: {error}") from error
             if sample is not None:
@@ -162,6 +194,19 @@ class RobotBag:
                 f"bag {self.bag.path} carries no positions of {', '.join(merger.missing)}; "
                 "choose the robot profile of the recorded robot"
             )
+
+    def joint_messages(
+        self, start_ns: int | None = None, end_ns: int | None = None
+    ) -> Iterator[Timed[tuple[int, Message]]]:
+        """Give the joint states as they were recorded, each with the index of its source in the profile.
+
+        Raises:
+            BagError: a topic is missing.
+        """
+        topics = [self.topic(source.topic) for source in self.profile.joint_states]
+        self.bag.require(*topics)
+        for item in self.bag.messages(set(topics), start_ns, end_ns):
+            yield Timed(item.time_ns, (topics.index(item.topic), item.message))
 
     def commands(self) -> Iterator[Timed[JointSample]]:
         """Give what was sent to the arm in policy units; in shadow nothing was.
@@ -199,13 +244,16 @@ class RobotBag:
         Raises:
             BagError: a chunk moves other joints than the profile's.
         """
-        for item in self._typed(["action_chunk"], chunk_from_message):
-            if item.value.joint_names != self.profile.joint_names:
-                raise BagError(
-                    f"bag {self.bag.path} moves the joints {', '.join(item.value.joint_names)}, robot profile "
-                    f"'{self.profile.name}' has {', '.join(self.profile.joint_names)}; give the recorded robot's"
-                )
-            yield item
+        yield from self._typed(["action_chunk"], self._chunk)
+
+    def _chunk(self, message: Message) -> ActionChunk:
+        chunk = chunk_from_message(message)
+        if chunk.joint_names != self.profile.joint_names:
+            raise BagError(
+                f"bag {self.bag.path} moves the joints {', '.join(chunk.joint_names)}, robot profile "
+                f"'{self.profile.name}' has {', '.join(self.profile.joint_names)}; give the recorded robot's"
+            )
+        return chunk
 
     def run_states(self) -> Iterator[Timed[RunRecord]]:
         """Give the run states."""
@@ -227,11 +275,14 @@ class RobotBag:
 
     def _typed(self, names: list[str], convert: Callable[[Message], T]) -> Iterator[Timed[T]]:
         topics = [self.topic(name) for name in names]
+        self._check_versions(topics)
+        for item in self.bag.messages(topics):
+            yield Timed(item.time_ns, convert(item.message))
+
+    def _check_versions(self, topics: Iterable[str]) -> None:
         for topic in topics:
             if topic in self.bag.topics:
                 self.bag.check_version(self.bag.topics[topic].type)
-        for item in self.bag.messages(topics):
-            yield Timed(item.time_ns, convert(item.message))
 
 
 def find_namespace(bag: Bag) -> str:

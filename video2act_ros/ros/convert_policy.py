@@ -11,20 +11,13 @@ from video2act_msgs.msg import ActionChunk as ActionChunkMessage
 from video2act_msgs.msg import Latents
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.types import ActionChunk, LatentTokens
-from video2act_ros.recording.decode import LATENT_STORAGE
 from video2act_ros.recording.decode import chunk_from_message as chunk_from_message
 from video2act_ros.recording.decode import from_bfloat16 as from_bfloat16
 from video2act_ros.recording.decode import latents_from_message as latents_from_message
 from video2act_ros.recording.decode import run_context_from_message as run_context_from_message
+from video2act_ros.recording.decode import store_latents
+from video2act_ros.recording.decode import to_bfloat16 as to_bfloat16
 from video2act_ros.ros.convert import ns_to_stamp, s_to_duration, set_bytes
-
-
-def to_bfloat16(values: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Return the bfloat16 bit patterns of finite values, rounded to nearest, ties to even."""
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(
-        np.uint16
-    )
 
 
 def message_from_latents(latents: LatentTokens, dtype: str, frame_id: str) -> Latents:
@@ -39,7 +32,7 @@ def message_from_latents(latents: LatentTokens, dtype: str, frame_id: str) -> La
         raise InputError(
             f"the {latents.stream.value} latents are not finite in {dtype}; check the bundle's weights"
         )
-    stored = to_bfloat16(tokens) if dtype == Latents.DTYPE_BFLOAT16 else tokens.astype(LATENT_STORAGE[dtype])
+    stored = store_latents(tokens, dtype)
     message = Latents(
         sequence=latents.sequence,
         epoch=latents.epoch,

@@ -45,4 +45,4 @@ class ChunkPolicy(Protocol):
         prefix: Prefix | None = None,
         stages: Stages | None = None,
     ) -> NDArray[np.float64]:
-        """Return a chunk of absolute joint positions (H, J) float64 in policy units; `prefix` leads it, `stages` watches."""
+        """Return absolute joint positions (H, J) float64 in policy units; `prefix` leads, `stages` watches."""

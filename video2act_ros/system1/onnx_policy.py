@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from video2act_ros.core.errors import InputError
-from video2act_ros.core.stages import IMAGES, NOISE, VISION, Stages
+from video2act_ros.core.stages import IMAGES, JOINTS, NOISE, VISION, Stages
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system1.guide import Guide, make_guide
@@ -84,6 +84,7 @@ class OnnxPolicy:
         noise = draw_noise(shape, seed) if noise is None else noise
         if stages is not None:
             stages.add(IMAGES, images)
+            stages.add(JOINTS, joints.numpy())
             stages.add(VISION, tokens[0].numpy())
             stages.add(NOISE, noise.float().cpu().numpy())
         state = self._graphs["step"].value(self.state_vector.scatter(joints.float())[None, None].numpy())

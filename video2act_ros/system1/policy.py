@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from video2act_ros.core.errors import BundleError, InputError
-from video2act_ros.core.stages import IMAGES, NOISE, VISION, Stages
+from video2act_ros.core.stages import IMAGES, JOINTS, NOISE, VISION, Stages
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.action_head import ActionCore, ConditionCache, join_scenes, language_bias
 from video2act_ros.system1.conditions import ConditionAdaptors
@@ -265,6 +265,7 @@ class Policy(ConditionAdaptors):
         noise = draw_noise(shape, seed) if noise is None else noise
         if stages is not None:
             stages.add(IMAGES, images)
+            stages.add(JOINTS, joints.numpy())
             stages.add(VISION, tokens.float().cpu().numpy())
             stages.add(NOISE, noise.float().cpu().numpy())
         noise = self._own(noise)[None]
