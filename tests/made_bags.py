@@ -78,7 +78,9 @@ class MadeBag:
             if "cam_high" in only:
                 raw = {"height": 32, "width": 32, "encoding": "rgb8", "step": 96, "data": pixels.reshape(-1)}
                 kind = "sensor_msgs/msg/Image"
-                self.add(seen, "cam_high/image_raw", kind, message(kind, header=header(stamp_ns + shift_ns), **raw))
+                self.add(
+                    seen, "cam_high/image_raw", kind, message(kind, header=header(stamp_ns + shift_ns), **raw)
+                )
             if "cam_wrist" in only:
                 data = cv2.imencode(".png", pixels[..., ::-1])[1].reshape(-1)
                 kind = "sensor_msgs/msg/CompressedImage"
@@ -107,7 +109,9 @@ class MadeBag:
             self.add(stamp_ns, "commands", kind, made)
         return self
 
-    def run_states(self, from_s, to_s, hz=10, state="engaged", episode=1, source="policy", task="lift the cube"):
+    def run_states(
+        self, from_s, to_s, hz=10, state="engaged", episode=1, source="policy", task="lift the cube"
+    ):
         kind = "video2act_msgs/msg/RunState"
         begin = stamp(BEGIN_NS + round(from_s * SECOND))
         for stamp_ns in times(from_s, to_s, hz):

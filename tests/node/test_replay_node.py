@@ -1,5 +1,6 @@
 """`/replay` as a real node: what it publishes, for whom, and that no arm can move by it."""
 
+import itertools
 import json
 import threading
 
@@ -39,7 +40,9 @@ class Audience(Node):
     def __init__(self, context):
         super().__init__("audience", context=context)
         self.changed = threading.Condition()
-        self.got = {name: [] for name in (*TOPICS, "/clock", "run_state", "recorded/run_state", "chunk", "moves")}
+        self.got = {
+            name: [] for name in (*TOPICS, "/clock", "run_state", "recorded/run_state", "chunk", "moves")
+        }
         for name, kind in TOPICS.items():
             self.listen(kind, name, name, raw=True)
         self.listen(Clock, "/clock", "/clock")
@@ -137,7 +140,7 @@ def test_a_loop_steps_the_clock_back_and_begins_an_episode(tmp_path, replay, aud
     episodes = lambda: {item.episode for item in audience.got["run_state"]}  # noqa: E731
     audience.wait_for(lambda: len(episodes()) >= 3, "an episode of each round")
     clocks = audience.clocks()
-    assert any(after < before - 0.3 * SECOND for before, after in zip(clocks, clocks[1:], strict=False))
+    assert any(after < before - 0.3 * SECOND for before, after in itertools.pairwise(clocks))
     assert node.exit_status is None
 
 
@@ -232,7 +235,9 @@ def test_images_that_the_recorder_compressed_come_back_raw(tmp_path, replay, aud
 def test_what_cannot_be_replayed_is_refused_at_once(tmp_path, replay, audience, parameters, words):
     """One clear line, and no publisher stays."""
     folder = whole_run(0.5).write(tmp_path / "bag")
-    node = replay(**({"folder": folder} | parameters)) if "bag" not in parameters else replay(parameters["bag"])
+    node = (
+        replay(**({"folder": folder} | parameters)) if "bag" not in parameters else replay(parameters["bag"])
+    )
     assert not node.came_up
     assert words in node.health.report().message
     assert audience.count_publishers("arm/joint_states") == 0

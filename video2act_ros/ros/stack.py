@@ -165,6 +165,12 @@ REPLAY_ARGUMENTS = (
         _for("recorded", REPLAY_NODE),
         tuple(BOOLEANS),
     ),
+    LaunchArgument(
+        "recorded_namespace",
+        "",
+        "namespace of the recorded stack; empty finds the only one",
+        _for("recorded_namespace", REPLAY_NODE),
+    ),
     LaunchArgument("report", "", "JSON file for the figures at the end", _for("report", REPLAY_NODE)),
 )
 _NOT_IN_REPLAY = ("use_sim_time", "control")
