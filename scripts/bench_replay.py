@@ -65,7 +65,12 @@ def main() -> None:
     import rclpy
     from sensor_msgs.msg import Image, JointState
 
+    from std_msgs.msg import String
+
+    from video2act_msgs.srv import NewEpisode
+    from video2act_ros.core.model_swap import BundleStatus
     from video2act_ros.ros import qos
+    from video2act_ros.ros.bundle_switch import SYSTEMS, bundle_status_topic
     from video2act_ros.ros.process import make_executor
     from video2act_ros.ros.runner import StackRunner
     from video2act_ros.ros.stack import REPLAY_NODE
@@ -85,19 +90,18 @@ def main() -> None:
     node.create_subscription(
         JointState, "joint_states", partial(count, "joint_states"), qos.JOINT_STATES, raw=True
     )
+    node.create_service(NewEpisode, "new_episode", lambda _request, response: response)
+    up = String(data=BundleStatus(bundle_id="listens").to_json())  # as both systems tell when they listen
+    for system in SYSTEMS:
+        node.create_publisher(String, bundle_status_topic(system), qos.LATCHED).publish(up)
     executor = make_executor()
     executor.add_node(node)
     with tempfile.TemporaryDirectory() as folder:
-        bag, report, parameters = (
-            Path(folder, "bag"),
-            Path(folder, "report.json"),
-            Path(folder, "parameters.yaml"),
-        )
+        bag, report = Path(folder, "bag"), Path(folder, "report.json")
         write_bag(bag, seconds)
-        parameters.write_text("/**/replay: {ros__parameters: {wait_s: 0.0}}\n")
         for rate in rates:
             received.clear()
-            given = {"bag": str(bag), "rate": rate, "report": str(report), "params_file": str(parameters)}
+            given = {"bag": str(bag), "rate": rate, "report": str(report)}
             changed = threading.Condition()
             with StackRunner((REPLAY_NODE,), given, Path(folder, "logs")) as runner:
                 runner.watch(changed)
@@ -106,7 +110,7 @@ def main() -> None:
             for _ in range(20):
                 executor.spin_once(timeout_sec=0.05)
             content = json.loads(report.read_text())
-            sent, lost = sum(content["messages"].values()), 0
+            sent = sum(content["messages"].values())
             lost = sent - sum(received.values())
             delays = " ".join(
                 f"{name} {1e3 * content[f'delay_{name}_s']:.2f} ms" for name in ("p50", "p99", "max")
