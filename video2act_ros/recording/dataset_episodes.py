@@ -135,8 +135,7 @@ def whole_parts(
             report.holes += 1
             continue
         if begun and hole is not None:
-            at_s = (hole.time_ns - episode.span.start_ns) / NS_PER_S
-            text = f"{episode.name} has a hole of {(item.time_ns - hole.time_ns) / NS_PER_S:.2f} s at {at_s:.2f} s: {hole.reason}"
+            text = _told(episode, hole, item.time_ns)
             if not options.partial:
                 raise DatasetError(f"{text}; take the parts between holes with --partial")
             report.problems.append(text)
@@ -147,3 +146,8 @@ def whole_parts(
         if not options.partial:
             raise DatasetError(f"{episode.name} gives no sample: {reason}")
         report.problems.append(f"{episode.name} gives no sample: {reason}")
+
+
+def _told(episode: SourceEpisode, hole: Hole, until_ns: int) -> str:
+    length_s, at_s = (until_ns - hole.time_ns) / NS_PER_S, (hole.time_ns - episode.span.start_ns) / NS_PER_S
+    return f"{episode.name} has a hole of {length_s:.2f} s at {at_s:.2f} s: {hole.reason}"
