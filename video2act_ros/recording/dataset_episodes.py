@@ -129,7 +129,7 @@ def whole_parts(
     hole: Hole | None = None
     first: Hole | None = None
     begun = False
-    for item in items:
+    for item in _readable(items, episode, options, report):
         if isinstance(item, Hole):
             hole = first = item if hole is None else hole
             report.holes += 1
@@ -146,6 +146,14 @@ def whole_parts(
         if not options.partial:
             raise DatasetError(f"{episode.name} gives no sample: {reason}")
         report.problems.append(f"{episode.name} gives no sample: {reason}")
+
+
+def _readable(
+    items: Iterator[Sample | Hole], episode: SourceEpisode, options: ExportOptions, report: ExportReport
+) -> Iterator[Sample | Hole]:
+    """With `partial`, end an episode where its bag is damaged."""
+    with _reading(episode.bag, options, report):
+        yield from items
 
 
 def _told(episode: SourceEpisode, hole: Hole, until_ns: int) -> str:
