@@ -21,7 +21,9 @@ from video2act_ros.core.types import (
 from video2act_ros.recording.drive_spans import DriveSpan
 from video2act_ros.recording.streams import RobotBag, Timed
 
-_LATE_NS = NS_PER_S // 2  # what was received so long after a time cannot be about that time
+_LATE_NS = (
+    NS_PER_S // 5
+)  # a stream that is so far behind another has nothing about that time; less than is kept
 _AROUND_NS = NS_PER_S  # read before and after a span, for joints and images at its ends
 ACTION_WAIT_NS = NS_PER_S // 10  # from a time to the next command that counts as its action
 

@@ -45,7 +45,7 @@ def export_training(options: ExportOptions, folder: Path) -> ExportReport:
     cameras = tuple(dict.fromkeys(kind.camera for kind in image_kinds(left_wrist=False).values()))
     if missing := [name for name in cameras if name not in options.profile.camera_names]:
         raise DatasetError(
-            f"training looks at {', '.join(cameras)}; robot profile '{options.profile.name}' has no {', '.join(missing)}"
+            f"training looks at {', '.join(cameras)}; robot profile '{options.profile.name}' lacks {', '.join(missing)}"
         )
     if folder.exists():
         raise DatasetError(f"{folder} exists; delete it or choose another --output")
