@@ -42,7 +42,7 @@ def live_observations(bag, profile, times_ns):
 
 
 def test_a_bag_and_the_live_path_give_the_same_observations(tmp_path, robot_profile):
-    """Same synchroniser, same conversions: images bit by bit, joints, stamps; from rclpy's and from rosbags' messages."""
+    """Same synchroniser, same conversions: images bit by bit, joints, stamps; from rclpy's and rosbags' messages."""
     with open_bag(whole_run(2.0).write(tmp_path / "bag")) as bag:
         robot = RobotBag(bag, robot_profile)
         (span,) = find_spans(robot)

@@ -131,11 +131,9 @@ def _joints(episode: SourceEpisode, times_ns: NDArray[np.int64]) -> NDArray[np.f
     """Return the measured joints (S, J) at the times, interpolated."""
     span = episode.span
     around = (span.received_from_ns - NS_PER_S, span.received_to_ns + NS_PER_S)
-    samples = sorted(
-        (item.value for item in episode.robot.joint_samples(*around)), key=lambda one: one.stamp_ns
-    )
-    stamps_ns = np.array([sample.stamp_ns for sample in samples])
-    positions = np.stack([sample.positions for sample in samples])
+    samples = [item.value for item in episode.robot.joint_samples(*around)]
+    stamps_ns, first = np.unique([sample.stamp_ns for sample in samples], return_index=True)
+    positions = np.stack([samples[index].positions for index in first])
     since = (times_ns - stamps_ns[0]).astype(np.float64)
     return np.stack([np.interp(since, stamps_ns - stamps_ns[0], column) for column in positions.T], axis=1)
 
