@@ -18,9 +18,10 @@ from rich.table import Table
 from video2act_ros.cli_bench_control import bench_control_command
 from video2act_ros.cli_compare import compare_command
 from video2act_ros.cli_doctor import doctor_command
+from video2act_ros.cli_export import export_command
 from video2act_ros.cli_faults import faults_command
 from video2act_ros.cli_import import encode_instruction_command, import_command
-from video2act_ros.cli_onnx import bench_onnx_command, export_command
+from video2act_ros.cli_onnx import bench_onnx_command
 from video2act_ros.cli_record import bag_app, bench_record_command, record_command
 from video2act_ros.cli_replay import replay_command
 from video2act_ros.cli_verify import verify_reference_command

@@ -22,6 +22,8 @@ from video2act_ros.ros.stack import (
     COMMAND,
     REAL_ROBOT,
     RECORDER,
+    REPLAY,
+    REPLAY_NODE,
     SIM,
     SIM_ROBOT,
     SYSTEM2,
@@ -33,7 +35,7 @@ from video2act_ros.ros.stack import (
 
 TIMEOUT_S = 120.0  # three processes that import the model libraries on a busy machine
 ROOT = Path(__file__).parents[2]
-ALL = (*SIM, RECORDER)
+ALL = (*SIM, RECORDER, REPLAY_NODE)
 
 
 def test_every_key_of_the_parameter_file_exists_in_the_schema():
@@ -60,12 +62,12 @@ def test_every_key_of_the_parameter_file_has_its_default_and_type():
 def test_every_launch_argument_sets_parameters_that_exist():
     """Arguments never name a parameter that no node has."""
     configs = {spec.name: spec.config for spec in ALL}
-    for argument in arguments_of(SIM):
+    for argument in (*arguments_of(SIM), *arguments_of(REPLAY)):
         for node, parameter in argument.parameters:
             if parameter != "use_sim_time":
                 assert parameter in configs[node].parameters(), (argument.name, node)
             if parameter not in ("use_sim_time", "publish_clock") and argument.default:
-                assert argument.default == getattr(configs[node](), parameter)
+                assert argument.value(argument.default) == getattr(configs[node](), parameter)
 
 
 def test_the_arguments_are_those_of_the_documentation():
@@ -110,6 +112,21 @@ def test_overrides_reach_the_nodes_that_an_argument_names():
     assert overrides(SIM, {"record": "bag"})["/**/recorder"]["ros__parameters"] == {"bag": "bag"}
 
 
+def test_nobody_can_let_a_replay_drive():
+    """The bag's clock, a command node that moves no arm, and no second one in System 1's process."""
+    content = overrides(REPLAY, {"bag": "run"})
+    assert content["/**/command"]["ros__parameters"]["replay"] is True
+    assert content["/**/system1"]["ros__parameters"]["control"] == "separate"
+    clocks = {name: section["ros__parameters"]["use_sim_time"] for name, section in content.items()}
+    assert clocks == {"/**/system2": True, "/**/system1": True, "/**/command": True, "/**/replay": False}
+    for name in ("control", "use_sim_time"):
+        with pytest.raises(ConfigurationError, match=f"unknown launch argument '{name}'"):
+            overrides(REPLAY, {name: "true"})
+    assert processes(REPLAY, "", "true") == (*REPLAY, RECORDER)
+    for specs in (REAL_ROBOT, SIM):
+        assert "replay" not in overrides(specs, {"robot": "x"})["/**/command"]["ros__parameters"]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -131,7 +148,7 @@ def test_the_launch_files_start_the_same_nodes():
 
     from launch import LaunchContext
 
-    for name, specs in (("real_robot", REAL_ROBOT), ("sim", SIM)):
+    for name, specs in (("real_robot", REAL_ROBOT), ("sim", SIM), ("replay", REPLAY)):
         path = ROOT / "launch" / f"{name}.launch.py"
         spec = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)

@@ -193,12 +193,46 @@ class CommandConfig(NodeConfig):
         minimum=0.02,
         maximum=2.0,
     )
+    replay: bool = parameter(
+        False,
+        "cameras and joints come from a bag: the arm cannot be engaged, commands would go to replay/…",
+    )
     realtime_priority: int = parameter(
         40,
         "SCHED_FIFO priority of the control thread where permitted; 0 keeps the normal class",
         minimum=0,
         maximum=99,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayConfig(NodeConfig):
+    """Parameters of `/replay`."""
+
+    NODE_NAME: ClassVar[str] = "replay"
+
+    bag: str = parameter("", "bag to replay: its folder, or a bare .mcap file")
+    robot: str = parameter("aloha_sim", "robot profile: a YAML file, or a name under config/robots/")
+    rate: float = parameter(
+        1.0, "speed relative to the recording; 0 publishes as fast as possible", minimum=0.0, maximum=100.0
+    )
+    start_s: float = parameter(0.0, "begin so long after the bag's begin", unit="s", minimum=0.0, maximum=1e9)
+    duration_s: float = parameter(
+        0.0, "replay so much of the bag; 0 replays to its end", unit="s", minimum=0.0, maximum=1e9
+    )
+    recorded_namespace: str = parameter("", "namespace of the recorded stack; empty finds the only one")
+    loop: bool = parameter(False, "begin again at the end, in a new episode, until stopped")
+    recorded: bool = parameter(
+        False, "also publish the recorded chunks, latents and run states, on recorded/… topics"
+    )
+    wait_s: float = parameter(
+        60.0,
+        "largest time to wait for both systems to listen; 0 begins at once",
+        unit="s",
+        minimum=0.0,
+        maximum=3600.0,
+    )
+    report: str = parameter("", "JSON file for the figures at the end; empty writes none")
 
 
 @dataclass(frozen=True, slots=True)

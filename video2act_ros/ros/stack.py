@@ -10,7 +10,9 @@ from typing import Any
 from video2act_ros.core.config import (
     CommandConfig,
     NodeConfig,
+    ParameterValue,
     RecorderConfig,
+    ReplayConfig,
     SimRobotConfig,
     System1Config,
     System2Config,
@@ -50,6 +52,20 @@ class LaunchArgument:
     description: str
     parameters: tuple[tuple[str, str], ...] = ()
     choices: tuple[str, ...] = ()
+    number: bool = False
+
+    def value(self, text: str) -> ParameterValue:
+        """Return what the parameters are set to.
+
+        Raises:
+            ConfigurationError: the text is no number where one is needed.
+        """
+        if self.choices == tuple(BOOLEANS):
+            return BOOLEANS[text]
+        try:
+            return float(text) if self.number else text
+        except ValueError as error:
+            raise ConfigurationError(f"launch argument {self.name} must be a number, got '{text}'") from error
 
 
 SYSTEM2 = NodeSpec("system2_node", System2Config)
@@ -57,9 +73,11 @@ SYSTEM1 = NodeSpec("system1_node", System1Config)
 COMMAND = NodeSpec("command_node", CommandConfig)
 SIM_ROBOT = NodeSpec("sim_robot_node", SimRobotConfig)
 RECORDER = NodeSpec("recorder_node", RecorderConfig)
+REPLAY_NODE = NodeSpec("replay_node", ReplayConfig)
 
 REAL_ROBOT = (SYSTEM2, SYSTEM1, COMMAND)
 SIM = (*REAL_ROBOT, SIM_ROBOT)
+REPLAY = (*REAL_ROBOT, REPLAY_NODE)
 STACKS = {"real_robot": REAL_ROBOT, "sim": SIM}
 
 
@@ -73,7 +91,7 @@ ARGUMENTS = (
         "robot",
         "aloha_sim",
         "robot profile: a name under config/robots/, or a YAML file",
-        _for("robot", *SIM, RECORDER),
+        _for("robot", *SIM, RECORDER, REPLAY_NODE),
     ),
     LaunchArgument(
         "system1_bundle",
@@ -118,11 +136,71 @@ ARGUMENTS = (
     LaunchArgument("log_level", "info", "of every node", (), ("debug", "info", "warn", "error", "fatal")),
 )
 SIM_ARGUMENTS = (LaunchArgument("task", "lift", "what the simulation sets up", _for("task", SIM_ROBOT)),)
+REPLAY_ARGUMENTS = (
+    LaunchArgument("bag", "", "bag to replay: its folder, or a bare .mcap file", _for("bag", REPLAY_NODE)),
+    LaunchArgument(
+        "rate",
+        "1.0",
+        "speed relative to the recording; 0: as fast as possible",
+        _for("rate", REPLAY_NODE),
+        number=True,
+    ),
+    LaunchArgument(
+        "start",
+        "0.0",
+        "begin so many seconds after the bag's begin",
+        _for("start_s", REPLAY_NODE),
+        number=True,
+    ),
+    LaunchArgument(
+        "duration",
+        "0.0",
+        "replay so many seconds of the bag; 0: to its end",
+        _for("duration_s", REPLAY_NODE),
+        number=True,
+    ),
+    LaunchArgument(
+        "loop",
+        "false",
+        "begin again at the end, in a new episode",
+        _for("loop", REPLAY_NODE),
+        tuple(BOOLEANS),
+    ),
+    LaunchArgument(
+        "recorded",
+        "false",
+        "also publish the recorded chunks, latents and run states, on recorded/… topics",
+        _for("recorded", REPLAY_NODE),
+        tuple(BOOLEANS),
+    ),
+    LaunchArgument(
+        "recorded_namespace",
+        "",
+        "namespace of the recorded stack; empty finds the only one",
+        _for("recorded_namespace", REPLAY_NODE),
+    ),
+    LaunchArgument("report", "", "JSON file for the figures at the end", _for("report", REPLAY_NODE)),
+)
+_NOT_IN_REPLAY = ("use_sim_time", "control")
 
 
 def arguments_of(specs: tuple[NodeSpec, ...]) -> tuple[LaunchArgument, ...]:
     """Return the launch arguments that a stack takes."""
+    if REPLAY_NODE in specs:
+        kept = (argument for argument in ARGUMENTS if argument.name not in _NOT_IN_REPLAY)
+        return (*kept, *REPLAY_ARGUMENTS)
     return (*ARGUMENTS, *SIM_ARGUMENTS) if SIM_ROBOT in specs else ARGUMENTS
+
+
+def fixed_parameters(specs: tuple[NodeSpec, ...]) -> tuple[tuple[str, str, ParameterValue], ...]:
+    """Return (node name, parameter, value) of what a stack sets whatever its user says.
+
+    A replay runs on the bag's clock, and its command node, a process of its own, moves no arm.
+    """
+    if REPLAY_NODE not in specs:
+        return ()
+    clocks = ((spec.name, "use_sim_time", spec is not REPLAY_NODE) for spec in specs)
+    return (*clocks, (COMMAND.name, "replay", True), (SYSTEM1.name, "control", "separate"))
 
 
 def processes(specs: tuple[NodeSpec, ...], control: str, record: str = "") -> tuple[NodeSpec, ...]:
@@ -154,11 +232,14 @@ def overrides(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> dict[str
     for argument in arguments_of(specs):
         if argument.name not in given:
             continue
-        text = given[argument.name]
-        value = BOOLEANS[text] if argument.choices == tuple(BOOLEANS) else text
+        value = argument.value(given[argument.name])
         for node, parameter in argument.parameters:
             if node in present:
-                content.setdefault(f"/**/{node}", {"ros__parameters": {}})["ros__parameters"][parameter] = (
-                    value
-                )
+                _set(content, node, parameter, value)
+    for node, parameter, value in fixed_parameters(specs):
+        _set(content, node, parameter, value)
     return content
+
+
+def _set(content: dict[str, Any], node: str, parameter: str, value: ParameterValue) -> None:
+    content.setdefault(f"/**/{node}", {"ros__parameters": {}})["ros__parameters"][parameter] = value
