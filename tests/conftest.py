@@ -26,7 +26,7 @@ CAMERAS = ("cam_high", "cam_wrist")
 INSTRUCTIONS = ("lift the cube", "drop the cube")
 
 
-def policy_config(features: int, spatial: int, motion: int) -> PolicyConfig:
+def policy_config(features: int, spatial: int, motion: int, history: int = 1) -> PolicyConfig:
     return PolicyConfig.model_validate(
         {
             "hidden": 32,
@@ -38,7 +38,7 @@ def policy_config(features: int, spatial: int, motion: int) -> PolicyConfig:
             "max_lang": 3,
             "state_vector": {"size": 3, "indices": (0, 1, 2)},
             "actions": {"representation": "joint_relative", "gripper_joints": (2,)},
-            "images": {"dim": 16, "tokens_per_image": 6, "history": 1, "cameras": CAMERAS},
+            "images": {"dim": 16, "tokens_per_image": 6, "history": history, "cameras": CAMERAS},
             "vision": {
                 "kind": "conv",
                 "image_width": 32,
@@ -85,7 +85,7 @@ ENCODER = {
 }
 
 
-def write_tiny_bundle(folder, seed=0, policy_seed=None, action_std=0.1):
+def write_tiny_bundle(folder, seed=0, policy_seed=None, action_std=0.1, history=1):
     """Write a bundle of both systems with random weights for the test robot; `seed` decides the features.
 
     With `action_std` 0 every action is the same: the arm stays where it is.
@@ -93,7 +93,7 @@ def write_tiny_bundle(folder, seed=0, policy_seed=None, action_std=0.1):
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     encoder = VideoEncoder(VideoEncoderConfig.model_validate(ENCODER))
-    config = policy_config(encoder.config.feature_dim, 4, 8)
+    config = policy_config(encoder.config.feature_dim, 4, 8, history)
     if policy_seed is not None:
         torch.manual_seed(policy_seed)
     policy = Policy(config).eval()
@@ -139,6 +139,12 @@ def still_bundle(tmp_path_factory):
 def sibling_bundle(tmp_path_factory):
     """Another policy for the same features."""
     return write_tiny_bundle(tmp_path_factory.mktemp("models") / "sibling", policy_seed=2)
+
+
+@pytest.fixture(scope="session")
+def two_images_bundle(tmp_path_factory):
+    """A policy that looks at two observations."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("models") / "two_images", history=2)
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from video2act_ros.cli_bench_control import bench_control_command
+from video2act_ros.cli_compare import compare_command
 from video2act_ros.cli_doctor import doctor_command
+from video2act_ros.cli_export import export_command
 from video2act_ros.cli_faults import faults_command
 from video2act_ros.cli_import import encode_instruction_command, import_command
-from video2act_ros.cli_onnx import bench_onnx_command, export_command
+from video2act_ros.cli_onnx import bench_onnx_command
+from video2act_ros.cli_record import bag_app, bench_record_command, record_command
+from video2act_ros.cli_replay import replay_command
 from video2act_ros.cli_verify import verify_reference_command
 from video2act_ros.core.errors import Video2ActError
 from video2act_ros.ros import environment
@@ -57,6 +61,7 @@ def demo(
     bundle: BundleOption = "aloha_lift",
     robot: RobotOption = "aloha_sim",
     namespace: NamespaceOption = "",
+    record: Annotated[str, typer.Option(help="folder of a new bag of the whole run")] = "",
 ) -> None:
     """Run episodes on the simulated robot with both systems as processes, and report what was measured."""
     environment.prepare(may_restart=True)
@@ -64,7 +69,9 @@ def demo(
 
     film = DEMO_FOLDER / "episode.mp4" if video else None
     logs = DEMO_FOLDER / "logs"
-    options = DemoOptions(task, episodes, seed, report, film, bundle, robot, namespace, logs, STARTED_S)
+    options = DemoOptions(
+        task, episodes, seed, report, film, bundle, robot, namespace, logs, STARTED_S, record
+    )
     with console.status("starting the stack") as status:
 
         def progress(index: int, result: EpisodeResult | None) -> None:
@@ -76,7 +83,8 @@ def demo(
 
         content = run_demo(options, progress)
     console.print(_summary(content))
-    console.print(f"report {report}" + (f", film {film}" if film else "") + f", node logs {logs}")
+    written = {"report": report, "film": film, "bag": record, "node logs": logs}
+    console.print(", ".join(f"{name} {path}" for name, path in written.items() if path))
 
 
 def _summary(report: dict) -> Table:  # type: ignore[type-arg]
@@ -115,6 +123,7 @@ def run(
     system2_bundle: Annotated[str, typer.Option(help="bundle of System 2")] = "aloha_lift",
     instruction: Annotated[str, typer.Option(help="what to do; empty: the bundle's first instruction")] = "",
     params_file: Annotated[str, typer.Option(help="YAML file of node parameters")] = "",
+    record: Annotated[str, typer.Option(help="folder of a new bag; true: named by time; standby")] = "",
     logs: Annotated[Path, typer.Option(help="where the nodes' logs go")] = Path("out/run/logs"),
 ) -> None:
     """Run the stack until Ctrl-C, as the launch files do, where `ros2 launch` is not installed."""
@@ -128,6 +137,7 @@ def run(
         "system2_bundle": system2_bundle,
         "instruction": instruction,
         "params_file": params_file,
+        "record": record,
     }
     raise typer.Exit(run_stack(stack, {key: value for key, value in arguments.items() if value}, logs))
 
@@ -340,6 +350,11 @@ app.command("verify-reference")(verify_reference_command)
 app.command("bench-control")(bench_control_command)
 app.command("doctor")(doctor_command)
 app.command("faults")(faults_command)
+app.command("replay")(replay_command)
+app.command("compare")(compare_command)
+app.command("record")(record_command)
+app.command("bench-record")(bench_record_command)
+app.add_typer(bag_app, name="bag")
 
 
 @app.command("bench-swaps")

@@ -1,4 +1,4 @@
-"""The commands around ONNX: `video2act export` and `video2act bench-onnx`."""
+"""The commands around ONNX: `video2act export` of a bundle and `video2act bench-onnx`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,7 @@ console = Console()
 BundleArgument = Annotated[str, typer.Argument(help="a bundle's folder, or a name under models/")]
 
 
-def export_command(
-    bundle: BundleArgument,
-    out: Annotated[Path | None, typer.Option(help="new folder: export into a copy of the bundle")] = None,
-    max_error: Annotated[float, typer.Option(help="largest error allowed, relative to each output")] = 1e-3,
-) -> None:
+def export_onnx_command(bundle: str, out: Path | None, max_error: float) -> None:
     """Add System 1 to a bundle as ONNX graphs, verified against torch."""
     from video2act_ros.bundles.export_onnx import export_onnx
 

@@ -225,6 +225,12 @@ def chunk():
         compute_time_s=0.125,
         committed=1,
         prefix=np.array([[0.5, 0.25]]),
+        guidance=np.array([[0.5, 0.25], [0.75, 0.125]]),
+        joints=np.array([0.1, 0.2]),
+        previous_image_stamps_ns=(4, 5),
+        previous_joint_stamp_ns=6,
+        previous_joints=np.array([0.3, 0.4]),
+        checksums={"images": 2**32 - 1, "noise": 7},
     )
 
 

@@ -21,6 +21,9 @@ from video2act_ros.ros.stack import (
     ARGUMENTS,
     COMMAND,
     REAL_ROBOT,
+    RECORDER,
+    REPLAY,
+    REPLAY_NODE,
     SIM,
     SIM_ROBOT,
     SYSTEM2,
@@ -32,12 +35,13 @@ from video2act_ros.ros.stack import (
 
 TIMEOUT_S = 120.0  # three processes that import the model libraries on a busy machine
 ROOT = Path(__file__).parents[2]
+ALL = (*SIM, RECORDER, REPLAY_NODE)
 
 
 def test_every_key_of_the_parameter_file_exists_in_the_schema():
     """YAML only overrides: unknown keys, nodes or values out of range are mistakes."""
     content = yaml.safe_load(default_parameters().read_text())
-    specs = {f"/**/{spec.name}": spec for spec in SIM}
+    specs = {f"/**/{spec.name}": spec for spec in ALL}
     assert set(content) == set(specs)
     for key, section in content.items():
         assert set(section) == {"ros__parameters"}
@@ -48,7 +52,7 @@ def test_every_key_of_the_parameter_file_exists_in_the_schema():
 def test_every_key_of_the_parameter_file_has_its_default_and_type():
     """The file shows what the schema says, so that neither can drift."""
     content = yaml.safe_load(default_parameters().read_text())
-    for spec in SIM:
+    for spec in ALL:
         defaults = spec.config()
         for name, value in content[f"/**/{spec.name}"]["ros__parameters"].items():
             assert value == getattr(defaults, name), (spec.name, name)
@@ -57,13 +61,13 @@ def test_every_key_of_the_parameter_file_has_its_default_and_type():
 
 def test_every_launch_argument_sets_parameters_that_exist():
     """Arguments never name a parameter that no node has."""
-    configs = {spec.name: spec.config for spec in SIM}
-    for argument in arguments_of(SIM):
+    configs = {spec.name: spec.config for spec in ALL}
+    for argument in (*arguments_of(SIM), *arguments_of(REPLAY)):
         for node, parameter in argument.parameters:
             if parameter != "use_sim_time":
                 assert parameter in configs[node].parameters(), (argument.name, node)
             if parameter not in ("use_sim_time", "publish_clock") and argument.default:
-                assert argument.default == getattr(configs[node](), parameter)
+                assert argument.value(argument.default) == getattr(configs[node](), parameter)
 
 
 def test_the_arguments_are_those_of_the_documentation():
@@ -86,8 +90,8 @@ def test_every_node_is_installed_as_an_executable():
     """setup.py lists the nodes once more, because it may import nothing."""
     listed = re.search(r"^NODES = \((.*)\)", (ROOT / "setup.py").read_text(), re.MULTILINE)
     assert listed is not None
-    assert set(re.findall(r'"(\w+)"', listed[1])) == {spec.executable for spec in SIM}
-    for spec in SIM:
+    assert set(re.findall(r'"(\w+)"', listed[1])) == {spec.executable for spec in ALL}
+    for spec in ALL:
         assert callable(importlib.import_module(spec.module).main)
 
 
@@ -104,6 +108,23 @@ def test_overrides_reach_the_nodes_that_an_argument_names():
     assert "/**/sim_robot" not in overrides(REAL_ROBOT, given)
     assert COMMAND not in processes(SIM, "in_process")
     assert processes(REAL_ROBOT, "separate") == REAL_ROBOT
+    assert processes(SIM, "separate", "true") == (*SIM, RECORDER)
+    assert overrides(SIM, {"record": "bag"})["/**/recorder"]["ros__parameters"] == {"bag": "bag"}
+
+
+def test_nobody_can_let_a_replay_drive():
+    """The bag's clock, a command node that moves no arm, and no second one in System 1's process."""
+    content = overrides(REPLAY, {"bag": "run"})
+    assert content["/**/command"]["ros__parameters"]["replay"] is True
+    assert content["/**/system1"]["ros__parameters"]["control"] == "separate"
+    clocks = {name: section["ros__parameters"]["use_sim_time"] for name, section in content.items()}
+    assert clocks == {"/**/system2": True, "/**/system1": True, "/**/command": True, "/**/replay": False}
+    for name in ("control", "use_sim_time"):
+        with pytest.raises(ConfigurationError, match=f"unknown launch argument '{name}'"):
+            overrides(REPLAY, {name: "true"})
+    assert processes(REPLAY, "", "true") == (*REPLAY, RECORDER)
+    for specs in (REAL_ROBOT, SIM):
+        assert "replay" not in overrides(specs, {"robot": "x"})["/**/command"]["ros__parameters"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +133,6 @@ def test_overrides_reach_the_nodes_that_an_argument_names():
         ({"robbot": "x"}, "unknown launch argument 'robbot'; choose one of: namespace, robot"),
         ({"task": "lift"}, "unknown launch argument 'task'"),
         ({"control": "both"}, "choose one of: separate, in_process"),
-        ({"record": "bag"}, "ros2 launch"),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path, given, words):
@@ -128,7 +148,7 @@ def test_the_launch_files_start_the_same_nodes():
 
     from launch import LaunchContext
 
-    for name, specs in (("real_robot", REAL_ROBOT), ("sim", SIM)):
+    for name, specs in (("real_robot", REAL_ROBOT), ("sim", SIM), ("replay", REPLAY)):
         path = ROOT / "launch" / f"{name}.launch.py"
         spec = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)
@@ -137,7 +157,7 @@ def test_the_launch_files_start_the_same_nodes():
         executables = [
             entity.node_executable for entity in description.entities if isinstance(entity, NodeAction)
         ]
-        assert executables == [spec.executable for spec in specs]
+        assert executables == [spec.executable for spec in (*specs, RECORDER)]
         declared = [argument.name for argument in description.get_launch_arguments()]
         assert declared == [argument.name for argument in arguments_of(specs)]
         assert LaunchContext() is not None

@@ -18,6 +18,7 @@ from video2act_ros.core.robot_profile import Outcome, RobotProfile
 from video2act_ros.core.types import NS_PER_S, JointSample, RunMode, seconds_to_ns
 
 CLOCK_STEP_S = 1.0  # forwards within one tick; a busy machine does not delay a tick by that much
+_REPLAY = "this stack replays a bag and never drives an arm; start one without replay for that"
 _TO_START = "call move_to_start (`video2act move-to-start`) or bring the arm there by hand"
 
 
@@ -34,6 +35,7 @@ class ControlSettings:
     start_speed: float = 0.15
     external_timeout_s: float = 0.25
     first_epoch: int = 0
+    replay: bool = False
 
 
 class Supervisor:
@@ -68,6 +70,8 @@ class Supervisor:
 
     def engage(self, now_ns: int) -> tuple[str, ...]:
         """Take the arm from its measured pose, or return every reason why not."""
+        if self._settings.replay:
+            return (_REPLAY,)
         was_sending = self.state.sending
         problems = (*self._robot_problems(now_ns), *self._policy_problems(now_ns))
         refusals = self.state.engage((*self._refusals(problems), *self._out_of_reach()), now_ns)
@@ -77,6 +81,8 @@ class Supervisor:
 
     def move_to_start(self, now_ns: int) -> tuple[tuple[str, ...], float]:
         """Begin the slow way to the start pose; return every reason why not, and its duration [s]."""
+        if self._settings.replay:
+            return (_REPLAY,), 0.0
         refusals = self.state.begin_move(self._refusals(self._robot_problems(now_ns)), now_ns)
         if refusals:
             return refusals, 0.0

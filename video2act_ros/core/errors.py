@@ -29,6 +29,10 @@ class TransportError(Video2ActError):
     """The middleware did not take a message."""
 
 
+class BagError(Video2ActError):
+    """A bag is missing, empty, damaged, or lacks what is needed of it."""
+
+
 class DatasetError(Video2ActError):
     """A demonstration dataset is missing, damaged, or does not fit what is trained on it."""
 

@@ -66,7 +66,7 @@ class LatentTokens:
     """One stream of one System 2 update.
 
     `tokens` is (N, C) float32; `stamp_ns` is the capture time of the newest frame of the window and
-    `frame_stamps_ns` lists all of them, oldest first.
+    `frame_stamps_ns` lists all of them, oldest first. `checksums` are those of `core/stages`.
     """
 
     stream: LatentStream
@@ -79,6 +79,7 @@ class LatentTokens:
     frame_stamps_ns: tuple[int, ...]
     instruction: str
     compute_time_s: float = 0.0
+    checksums: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,10 @@ class ActionChunk:
     """A function of time from its observation stamp: `positions[i]` is due at `stamp_ns + i * step`.
 
     `positions` is (H, J) float64 in policy units; `committed` leading actions were frozen by real-time
-    chunking to the values in `prefix` (committed, J).
+    chunking to the values in `prefix` (committed, J), with which `guidance` (rows, J) begins: what leading
+    actions were drawn to. `joints` (J,) are the measured joints that were seen; `previous_…` tell of the
+    earlier observation, where the policy was given one. `checksums` are those of `core/stages`. All of
+    that, with the images and latents that the stamps name, makes the chunk again.
     """
 
     stamp_ns: int
@@ -139,6 +143,12 @@ class ActionChunk:
     compute_time_s: float = 0.0
     committed: int = 0
     prefix: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    guidance: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    joints: FloatArray = field(default_factory=lambda: np.zeros(0))
+    previous_image_stamps_ns: tuple[int, ...] = ()
+    previous_joint_stamp_ns: int = 0
+    previous_joints: FloatArray = field(default_factory=lambda: np.zeros(0))
+    checksums: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.positions.ndim != 2 or self.positions.shape[1] != len(self.joint_names):

@@ -16,6 +16,7 @@ from rclpy.experimental.events_executor import EventsExecutor
 
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.nodes.demo_node import DemoNode, EpisodeResult, Recording, StackFailure
+from video2act_ros.recording.bag_writer import check_new_folder
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import SIM
@@ -50,6 +51,7 @@ class DemoOptions:
     namespace: str
     logs: Path
     started_s: float  # monotonic, when the command was given
+    record: str = ""  # folder of a new bag; empty: none
 
 
 @contextmanager
@@ -97,7 +99,10 @@ def run_demo(options: DemoOptions, progress: Callable[[int, EpisodeResult | None
         "system2_bundle": options.bundle,
         "instruction": task.instruction,
         "task": options.task,
+        "record": options.record,
     }
+    if options.record:
+        check_new_folder(Path(options.record))
     with StackRunner(SIM, arguments, options.logs) as stack, spinning_node(options) as node:
         return _run_episodes(options, task.time_limit_s, stack, node, progress)
 

@@ -15,6 +15,7 @@ from video2act_ros.core.config import System1Config
 from video2act_ros.core.errors import BundleError, ConfigurationError
 from video2act_ros.core.latent_pairs import LatentPairs
 from video2act_ros.core.run_context import RunContext
+from video2act_ros.core.stages import Stages
 from video2act_ros.core.synchroniser import NotReady, Synchroniser
 from video2act_ros.core.types import (
     NS_PER_S,
@@ -190,21 +191,21 @@ class System1Node(ModelNode["LoadedPolicy"]):
 
     def _publish_chunk(self, observation: Observation, latents: LatentPair, context: RunContext) -> None:
         loaded, policy = self.model, self.model.section.policy
-        step_ns = seconds_to_ns(1.0 / policy.ctrl_freq_hz)
-        earlier = self._inputs.newest("", not_after_ns=observation.stamp_ns - step_ns)
+        previous = self._previous(observation)
         ages = _ages(observation, latents, now_ns(self))
         seed, names = self.config.seed, loaded.section.joint_names
         prefix = self._prefix.next(
             observation.stamp_ns, context.epoch, names, policy.horizon, policy.action_step_s, now_ns(self)
         )
-        start_s = time.monotonic()
+        start_s, stages = time.monotonic(), Stages()
         positions = loaded.policy.predict(
             observation,
             latents,
             loaded.instructions[observation.instruction],
             seed=seed,
-            previous=None if isinstance(earlier, NotReady) else earlier,
+            previous=previous,
             prefix=prefix,
+            stages=stages,
         )
         chunk = ActionChunk(
             stamp_ns=observation.stamp_ns,
@@ -217,13 +218,19 @@ class System1Node(ModelNode["LoadedPolicy"]):
             bundle_id=loaded.bundle_id,
             features_id=loaded.section.features_id,
             seed=seed,
-            image_stamps_ns=tuple(observation.image_stamps_ns.values()),
+            image_stamps_ns=_image_stamps_ns(observation, policy.images.cameras),
             joint_stamp_ns=observation.joint_stamp_ns,
+            joints=observation.joints,
+            previous_image_stamps_ns=_image_stamps_ns(previous, policy.images.cameras),
+            previous_joint_stamp_ns=0 if previous is None else previous.joint_stamp_ns,
+            previous_joints=np.zeros(0) if previous is None else previous.joints,
             latent_sequence=latents.sequence,
             latent_stamp_ns=latents.stamp_ns,
             compute_time_s=time.monotonic() - start_s,
             committed=0 if prefix is None else prefix.frozen,
             prefix=np.zeros((0, len(names))) if prefix is None else prefix.frozen_positions,
+            guidance=np.zeros((0, len(names))) if prefix is None else prefix.positions,
+            checksums=stages.checksums,
         )
         self._chunks.publish(message_from_chunk(chunk, ages))
         self._prefix.published(time.monotonic() - start_s, context.epoch, loaded.bundle_id)
@@ -233,12 +240,25 @@ class System1Node(ModelNode["LoadedPolicy"]):
         self.health.value("observation_age_s", max(ages.images_s))
         self.health.value("latent_age_s", ages.latents_s)
 
+    def _previous(self, observation: Observation) -> Observation | None:
+        """Return the observation one control step earlier, where the policy looks at two."""
+        policy = self.model.section.policy
+        if policy.images.history < 2:
+            return None
+        step_ns = seconds_to_ns(1.0 / policy.ctrl_freq_hz)
+        earlier = self._inputs.newest("", not_after_ns=observation.stamp_ns - step_ns)
+        return None if isinstance(earlier, NotReady) else earlier
+
     def collect_diagnostics(self) -> None:
         """Tell stopped cameras."""
         super().collect_diagnostics()
         if self.state_name == "active":
             for camera, stamp_ns in self._inputs.newest_stamps_ns.items():
                 self.check_camera(camera, stamp_ns)
+
+
+def _image_stamps_ns(observation: Observation | None, cameras: tuple[str, ...]) -> tuple[int, ...]:
+    return () if observation is None else tuple(observation.image_stamps_ns[name] for name in cameras)
 
 
 def _ages(observation: Observation, latents: LatentPair, now: int) -> InputAges:

@@ -11,6 +11,7 @@ from video2act_ros.core.config import System2Config
 from video2act_ros.core.errors import BundleError
 from video2act_ros.core.input_report import InputCheck, InputValue
 from video2act_ros.core.run_context import RunContext
+from video2act_ros.core.stages import FRAMES, Stages
 from video2act_ros.core.types import NS_PER_S, CameraFrame, LatentStream, LatentTokens
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert_policy import message_from_latents
@@ -117,8 +118,9 @@ class System2Node(ModelNode["LoadedEncoder"]):
         if window is None or self._done == (context.epoch, window.stamp_ns):
             return False
         loaded, instruction = self.model, self.instruction_for(context)
-        start_s = time.monotonic()
+        start_s, stages = time.monotonic(), Stages()
         features = loaded.encoder.update_prepared(window.images, loaded.instructions[instruction])
+        stages.add(FRAMES, *(frame[stream] for frame in window.images for stream in LatentStream))
         compute_time_s = time.monotonic() - start_s
         self._done = (context.epoch, window.stamp_ns)
         for stream in LatentStream:
@@ -133,6 +135,7 @@ class System2Node(ModelNode["LoadedEncoder"]):
                 frame_stamps_ns=window.stamps_ns,
                 instruction=instruction,
                 compute_time_s=compute_time_s,
+                checksums=stages.checksums,
             )
             dtype = loaded.section.encoder.dtype
             self._latents[stream].publish(message_from_latents(tokens, dtype, self._camera.name))

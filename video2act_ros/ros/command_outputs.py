@@ -19,6 +19,9 @@ from video2act_ros.ros import qos
 from video2act_ros.ros.convert import ns_to_stamp, s_to_duration
 
 Vector = NDArray[np.float64]
+REPLAY_PREFIX = "replay/"
+"""Stands before every command topic of a stack that replays a bag, where no driver listens."""
+
 MESSAGE_TYPES = {
     "joint_trajectory": JointTrajectory,
     "forward_position": Float64MultiArray,
@@ -81,14 +84,17 @@ class CommandConverter:
 
 
 class CommandPublishers:
-    """Publishes each command on every output of the profile. Called by the control thread alone."""
+    """Publishes each command on every output of the profile. Called by the control thread alone.
 
-    def __init__(self, node: Node, profile: RobotProfile, period_s: float) -> None:
+    With `replay` on topics that no driver listens to.
+    """
+
+    def __init__(self, node: Node, profile: RobotProfile, period_s: float, *, replay: bool = False) -> None:
         self._node = node
         self._outputs = [
             (
                 CommandConverter(profile, output, period_s),
-                node.create_publisher(MESSAGE_TYPES[output.type], output.topic, qos.COMMAND),
+                node.create_publisher(MESSAGE_TYPES[output.type], _topic(output, replay), qos.COMMAND),
             )
             for output in profile.commands
         ]
@@ -106,6 +112,10 @@ class CommandPublishers:
             for topic in dict.fromkeys(topics)
             if self._node.count_publishers(topic) > topics.count(topic)
         )
+
+
+def _topic(output: CommandOutput, replay: bool) -> str:
+    return REPLAY_PREFIX + output.topic.lstrip("/") if replay else output.topic
 
 
 class WouldBePublisher:

@@ -66,6 +66,7 @@ class ControlInterface:
             start_speed=config.start_speed,
             external_timeout_s=config.external_timeout_s,
             first_epoch=int(time.time()),
+            replay=config.replay,
         )
         self._loop = ControlLoop(profile, settings)
         self._joints = JointStateMerger(profile)
@@ -81,7 +82,7 @@ class ControlInterface:
         )
 
     def _publish_to(self, node: ManagedNode) -> None:
-        self._outputs = CommandPublishers(node, self._profile, self._period_s)
+        self._outputs = CommandPublishers(node, self._profile, self._period_s, replay=self._config.replay)
         self._would_be = WouldBePublisher(node, self._profile, self._period_s)
         self._state = node.create_publisher(RunStateMessage, "run_state", qos.LATCHED)
         self._metrics = node.create_publisher(String, "command/metrics", qos.DATA)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launch.actions import DeclareLaunchArgument, ExecuteProcess
+from launch.actions import DeclareLaunchArgument, Shutdown
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
 from launch_ros.actions import Node
@@ -14,9 +14,13 @@ from video2act_ros.ros.stack import (
     COMMAND,
     IN_PROCESS,
     PACKAGE,
+    RECORDER,
+    REPLAY_NODE,
+    LaunchArgument,
     NodeSpec,
     arguments_of,
     default_parameters,
+    fixed_parameters,
 )
 
 
@@ -31,12 +35,7 @@ def stack_description(specs: tuple[NodeSpec, ...]) -> LaunchDescription:
         )
         for argument in arguments_of(specs)
     ]
-    record = LaunchConfiguration("record")
-    bag = ExecuteProcess(
-        cmd=["ros2", "bag", "record", "--all", "--storage", "mcap", "--output", record],
-        condition=IfCondition(NotEqualsSubstitution(record, "")),
-    )
-    return LaunchDescription([*arguments, *(_node(spec, specs) for spec in specs), bag])
+    return LaunchDescription([*arguments, *(_node(spec, specs) for spec in (*specs, RECORDER))])
 
 
 def _node(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> Node:
@@ -52,21 +51,32 @@ def _node(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> Node:
         ],
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
         output="screen",
-        condition=_separate() if spec is COMMAND else None,
+        condition=_condition(spec, specs),
+        on_exit=Shutdown() if spec is REPLAY_NODE else None,
     )
 
 
-def _separate() -> IfCondition:
-    return IfCondition(NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS))
+def _condition(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> IfCondition | None:
+    """Return when a node is a process of its own, None for always."""
+    if spec is RECORDER:
+        return IfCondition(NotEqualsSubstitution(LaunchConfiguration("record"), ""))
+    if spec is COMMAND and REPLAY_NODE not in specs:
+        return IfCondition(NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS))
+    return None
 
 
-def _parameters(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> dict[str, ParameterValue]:
-    return {
-        parameter: ParameterValue(
-            LaunchConfiguration(argument.name),
-            value_type=bool if argument.choices == tuple(BOOLEANS) else str,
-        )
+def _parameters(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> dict[str, ParameterValue | bool | str]:
+    """Return a node's parameters; those that nobody can change come last and win."""
+    chosen: dict[str, ParameterValue | bool | str] = {
+        parameter: ParameterValue(LaunchConfiguration(argument.name), value_type=_type(argument))
         for argument in arguments_of(specs)
         for node, parameter in argument.parameters
         if node == spec.name
     }
+    return chosen | {name: value for node, name, value in fixed_parameters(specs) if node == spec.name}
+
+
+def _type(argument: LaunchArgument) -> type:
+    if argument.choices == tuple(BOOLEANS):
+        return bool
+    return float if argument.number else str

@@ -117,6 +117,11 @@ class ManagedNode(LifecycleNode):
         """The lifecycle state: unconfigured, inactive, active, …"""
         return str(self._state_machine.current_state[1])
 
+    @property
+    def exit_status(self) -> int | None:
+        """With which status the process ends by itself now; None while the node has work."""
+        return None
+
     def companions(self) -> tuple[type[ManagedNode], ...]:
         """Return the nodes that share this one's process."""
         return ()

@@ -78,6 +78,8 @@ def run_node(*node_classes: type[ManagedNode], args: Sequence[str] | None = None
             return 1  # nobody will configure it again, and the runner's user should know at once
         while not signals.stopping.is_set():  # EventsExecutor.spin() would hold the interpreter lock
             executor.spin_once(timeout_sec=_SPIN_S)
+            if ended := [node.exit_status for node in nodes if node.exit_status is not None]:
+                return max(ended)
         finished = True
         return 0
     except ConfigurationError as error:

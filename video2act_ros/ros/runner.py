@@ -16,9 +16,11 @@ from types import FrameType, TracebackType
 import yaml
 
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.recording.bag_records import CLOSE_S
 from video2act_ros.ros import environment
 from video2act_ros.ros.shared_memory import remove_dead_segments
 from video2act_ros.ros.stack import (
+    RECORDER,
     SIM_ROBOT,
     STACKS,
     NodeSpec,
@@ -30,6 +32,7 @@ from video2act_ros.ros.stack import (
 
 _STOP_S = 1.5  # for the nodes, while the simulated robot still runs
 _KILL_S = 2.0  # then for what is left, before it is killed
+_RECORDER_STOP_S = CLOSE_S + 2.0  # what waits must reach the disk
 _LAST_LINES = 5
 
 log = logging.getLogger("video2act")
@@ -45,10 +48,6 @@ class StackRunner:
 
     def __init__(self, specs: tuple[NodeSpec, ...], arguments: Mapping[str, str], logs: Path) -> None:
         check_arguments(specs, arguments)
-        if arguments.get("record"):
-            raise ConfigurationError(
-                "record needs ros2 bag, which this way of starting does not have; leave it empty, or use ros2 launch"
-            )
         self._specs = specs
         self._arguments = dict(arguments)
         self._logs = logs
@@ -77,7 +76,8 @@ class StackRunner:
         self._parameters.write_text(
             yaml.safe_dump(overrides(self._specs, self._arguments), allow_unicode=True)
         )
-        for spec in processes(self._specs, self._arguments.get("control", "")):
+        given = self._arguments
+        for spec in processes(self._specs, given.get("control", ""), given.get("record", "")):
             self._log_file(spec).unlink(missing_ok=True)
             self._spawn(spec)
 
@@ -99,7 +99,7 @@ class StackRunner:
                 start_new_session=True,
             )
         self._processes[spec] = process
-        threading.Thread(target=self._wait, args=(process,), name=spec.executable, daemon=True).start()
+        threading.Thread(target=self._wait, args=(spec, process), name=spec.executable, daemon=True).start()
 
     def command(self, spec: NodeSpec, parameters: Path) -> list[str]:
         """Return the command line of one node."""
@@ -128,30 +128,35 @@ class StackRunner:
         return {spec.executable: process.poll() for spec, process in self._processes.items()}
 
     def failed(self) -> str | None:
-        """Return what ended on its own, with the last lines it wrote, or None."""
+        """Return what ended on its own, with the last lines it wrote, or None.
+
+        The recorder does not count: the stack runs without it. Its end is told in the log.
+        """
         for spec, process in self._processes.items():
             status = process.poll()
-            if status is not None and not self._stopping:
+            if status is not None and not self._stopping and spec is not RECORDER:
                 how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
                 lines = self._log_file(spec).read_text(errors="replace").splitlines()[-_LAST_LINES:]
                 return f"{spec.executable} {how}; the end of {self._log_file(spec)}:\n" + "\n".join(lines)
         return None
 
     def stop(self) -> None:
-        """Stop every process; the simulated robot last, so that it sees the arm brought to a hold."""
+        """Stop every process; the simulated robot then, to see the arm brought to a hold, the recorder last."""
         self._stopping = True
-        last = [process for spec, process in self._processes.items() if spec is SIM_ROBOT]
-        first = [process for spec, process in self._processes.items() if spec is not SIM_ROBOT]
-        _terminate(first, _STOP_S)
-        _terminate(last, _STOP_S)
+        last = {SIM_ROBOT: _STOP_S, RECORDER: _RECORDER_STOP_S}
+        _terminate([process for spec, process in self._processes.items() if spec not in last], _STOP_S)
+        for spec, timeout_s in last.items():
+            _terminate([process for other, process in self._processes.items() if other is spec], timeout_s)
         for process in self._processes.values():
             if not _ended(process, _KILL_S):
                 log.warning("process %s did not stop and is killed", process.args)
                 process.kill()
                 process.wait()
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        process.wait()
+    def _wait(self, spec: NodeSpec, process: subprocess.Popen[bytes]) -> None:
+        status = process.wait()
+        if spec is RECORDER and not self._stopping:
+            log.warning("the recorder ended with status %s; see %s", status, self._log_file(spec))
         for condition in self._watchers:
             with condition:
                 condition.notify_all()

@@ -10,6 +10,9 @@ from typing import Any
 from video2act_ros.core.config import (
     CommandConfig,
     NodeConfig,
+    ParameterValue,
+    RecorderConfig,
+    ReplayConfig,
     SimRobotConfig,
     System1Config,
     System2Config,
@@ -49,15 +52,32 @@ class LaunchArgument:
     description: str
     parameters: tuple[tuple[str, str], ...] = ()
     choices: tuple[str, ...] = ()
+    number: bool = False
+
+    def value(self, text: str) -> ParameterValue:
+        """Return what the parameters are set to.
+
+        Raises:
+            ConfigurationError: the text is no number where one is needed.
+        """
+        if self.choices == tuple(BOOLEANS):
+            return BOOLEANS[text]
+        try:
+            return float(text) if self.number else text
+        except ValueError as error:
+            raise ConfigurationError(f"launch argument {self.name} must be a number, got '{text}'") from error
 
 
 SYSTEM2 = NodeSpec("system2_node", System2Config)
 SYSTEM1 = NodeSpec("system1_node", System1Config)
 COMMAND = NodeSpec("command_node", CommandConfig)
 SIM_ROBOT = NodeSpec("sim_robot_node", SimRobotConfig)
+RECORDER = NodeSpec("recorder_node", RecorderConfig)
+REPLAY_NODE = NodeSpec("replay_node", ReplayConfig)
 
 REAL_ROBOT = (SYSTEM2, SYSTEM1, COMMAND)
 SIM = (*REAL_ROBOT, SIM_ROBOT)
+REPLAY = (*REAL_ROBOT, REPLAY_NODE)
 STACKS = {"real_robot": REAL_ROBOT, "sim": SIM}
 
 
@@ -71,7 +91,7 @@ ARGUMENTS = (
         "robot",
         "aloha_sim",
         "robot profile: a name under config/robots/, or a YAML file",
-        _for("robot", *SIM),
+        _for("robot", *SIM, RECORDER, REPLAY_NODE),
     ),
     LaunchArgument(
         "system1_bundle",
@@ -92,7 +112,13 @@ ARGUMENTS = (
         _for("instruction", *REAL_ROBOT),
     ),
     LaunchArgument("params_file", "", "YAML file of node parameters, read after config/nodes.yaml"),
-    LaunchArgument("record", "", "folder of a new bag of every topic; empty records nothing"),
+    LaunchArgument(
+        "record",
+        "",
+        "a new bag of every topic: its folder, or true: named after the time; standby: the recorder waits for "
+        "its service; empty: no recorder",
+        _for("bag", RECORDER),
+    ),
     LaunchArgument(
         "use_sim_time",
         "false",
@@ -110,16 +136,77 @@ ARGUMENTS = (
     LaunchArgument("log_level", "info", "of every node", (), ("debug", "info", "warn", "error", "fatal")),
 )
 SIM_ARGUMENTS = (LaunchArgument("task", "lift", "what the simulation sets up", _for("task", SIM_ROBOT)),)
+REPLAY_ARGUMENTS = (
+    LaunchArgument("bag", "", "bag to replay: its folder, or a bare .mcap file", _for("bag", REPLAY_NODE)),
+    LaunchArgument(
+        "rate",
+        "1.0",
+        "speed relative to the recording; 0: as fast as possible",
+        _for("rate", REPLAY_NODE),
+        number=True,
+    ),
+    LaunchArgument(
+        "start",
+        "0.0",
+        "begin so many seconds after the bag's begin",
+        _for("start_s", REPLAY_NODE),
+        number=True,
+    ),
+    LaunchArgument(
+        "duration",
+        "0.0",
+        "replay so many seconds of the bag; 0: to its end",
+        _for("duration_s", REPLAY_NODE),
+        number=True,
+    ),
+    LaunchArgument(
+        "loop",
+        "false",
+        "begin again at the end, in a new episode",
+        _for("loop", REPLAY_NODE),
+        tuple(BOOLEANS),
+    ),
+    LaunchArgument(
+        "recorded",
+        "false",
+        "also publish the recorded chunks, latents and run states, on recorded/… topics",
+        _for("recorded", REPLAY_NODE),
+        tuple(BOOLEANS),
+    ),
+    LaunchArgument(
+        "recorded_namespace",
+        "",
+        "namespace of the recorded stack; empty finds the only one",
+        _for("recorded_namespace", REPLAY_NODE),
+    ),
+    LaunchArgument("report", "", "JSON file for the figures at the end", _for("report", REPLAY_NODE)),
+)
+_NOT_IN_REPLAY = ("use_sim_time", "control")
 
 
 def arguments_of(specs: tuple[NodeSpec, ...]) -> tuple[LaunchArgument, ...]:
     """Return the launch arguments that a stack takes."""
+    if REPLAY_NODE in specs:
+        kept = (argument for argument in ARGUMENTS if argument.name not in _NOT_IN_REPLAY)
+        return (*kept, *REPLAY_ARGUMENTS)
     return (*ARGUMENTS, *SIM_ARGUMENTS) if SIM_ROBOT in specs else ARGUMENTS
 
 
-def processes(specs: tuple[NodeSpec, ...], control: str) -> tuple[NodeSpec, ...]:
-    """Return the nodes that are processes of their own."""
-    return tuple(spec for spec in specs if spec is not COMMAND or control != IN_PROCESS)
+def fixed_parameters(specs: tuple[NodeSpec, ...]) -> tuple[tuple[str, str, ParameterValue], ...]:
+    """Return (node name, parameter, value) of what a stack sets whatever its user says.
+
+    A replay runs on the bag's clock, and its command node, a process of its own, moves no arm.
+    """
+    if REPLAY_NODE not in specs:
+        return ()
+    clocks = ((spec.name, "use_sim_time", spec is not REPLAY_NODE) for spec in specs)
+    return (*clocks, (COMMAND.name, "replay", True), (SYSTEM1.name, "control", "separate"))
+
+
+def processes(specs: tuple[NodeSpec, ...], control: str, record: str = "") -> tuple[NodeSpec, ...]:
+    """Return the nodes that are processes of their own; the recorder comes along where `record` says so."""
+    present = tuple(spec for spec in specs if spec is not COMMAND or control != IN_PROCESS)
+    return (*present, RECORDER) if record else present
 
 
 def default_parameters() -> Path:
@@ -140,16 +227,19 @@ def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> No
 def overrides(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of a ROS parameter file that gives each node what the launch arguments say."""
     check_arguments(specs, given)
-    present = {spec.name for spec in specs}
+    present = {spec.name for spec in (*specs, RECORDER)}
     content: dict[str, dict[str, dict[str, Any]]] = {}
     for argument in arguments_of(specs):
         if argument.name not in given:
             continue
-        text = given[argument.name]
-        value = BOOLEANS[text] if argument.choices == tuple(BOOLEANS) else text
+        value = argument.value(given[argument.name])
         for node, parameter in argument.parameters:
             if node in present:
-                content.setdefault(f"/**/{node}", {"ros__parameters": {}})["ros__parameters"][parameter] = (
-                    value
-                )
+                _set(content, node, parameter, value)
+    for node, parameter, value in fixed_parameters(specs):
+        _set(content, node, parameter, value)
     return content
+
+
+def _set(content: dict[str, Any], node: str, parameter: str, value: ParameterValue) -> None:
+    content.setdefault(f"/**/{node}", {"ros__parameters": {}})["ros__parameters"][parameter] = value

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from video2act_ros.core.stages import Stages
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system1.realtime_chunking import Prefix
@@ -42,5 +43,6 @@ class ChunkPolicy(Protocol):
         seed: int = 0,
         previous: Observation | None = None,
         prefix: Prefix | None = None,
+        stages: Stages | None = None,
     ) -> NDArray[np.float64]:
-        """Return a chunk of absolute joint positions (H, J) float64 in policy units; `prefix` leads it."""
+        """Return absolute joint positions (H, J) float64 in policy units; `prefix` leads, `stages` watches."""

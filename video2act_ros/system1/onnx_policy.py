@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from video2act_ros.core.errors import InputError
+from video2act_ros.core.stages import IMAGES, JOINTS, NOISE, VISION, Stages
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system1.guide import Guide, make_guide
@@ -66,6 +67,7 @@ class OnnxPolicy:
         seed: int = 0,
         previous: Observation | None = None,
         prefix: Prefix | None = None,
+        stages: Stages | None = None,
     ) -> NDArray[np.float64]:
         """Return a chunk of absolute joint positions (H, J) float64; arguments as in `Policy.predict`."""
         joints = torch.from_numpy(np.asarray(observation.joints, dtype=np.float64))
@@ -73,12 +75,18 @@ class OnnxPolicy:
             raise InputError(
                 f"the policy moves {self.config.joints} joints, the observation has {tuple(joints.shape)}"
             )
-        tokens = self._run("vision", self.image_array(observation, previous)[None])
+        images = self.image_array(observation, previous)
+        tokens = self._run("vision", images[None])
         video = self._video_memo.get(latents, lambda: self._encode_pair(latents))
         scene = self._run("scene", *tokens, *video)
         words = self._language_memo.get(language, lambda: self._encode_language(language))
         shape = (self.config.horizon, self.config.state_vector.size)
         noise = draw_noise(shape, seed) if noise is None else noise
+        if stages is not None:
+            stages.add(IMAGES, images)
+            stages.add(JOINTS, joints.numpy())
+            stages.add(VISION, tokens[0].numpy())
+            stages.add(NOISE, noise.float().cpu().numpy())
         state = self._graphs["step"].value(self.state_vector.scatter(joints.float())[None, None].numpy())
 
         def denoise(noisy: Tensor, timestep: Tensor) -> Tensor:

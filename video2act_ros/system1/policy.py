@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from video2act_ros.core.errors import BundleError, InputError
+from video2act_ros.core.stages import IMAGES, JOINTS, NOISE, VISION, Stages
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.action_head import ActionCore, ConditionCache, join_scenes, language_bias
 from video2act_ros.system1.conditions import ConditionAdaptors
@@ -230,6 +231,7 @@ class Policy(ConditionAdaptors):
         seed: int = 0,
         previous: Observation | None = None,
         prefix: Prefix | None = None,
+        stages: Stages | None = None,
     ) -> NDArray[np.float64]:
         """Return a chunk of absolute joint positions (H, J) float64 in policy units.
 
@@ -244,21 +246,29 @@ class Policy(ConditionAdaptors):
             seed: seed of the noise.
             previous: the observation one control step earlier, for a history of two images.
             prefix: what the leading actions shall be; frozen ones are repeated exactly.
+            stages: takes the intermediate results.
         """
         joints = torch.from_numpy(np.asarray(observation.joints, dtype=np.float64))
         if joints.shape != (self.config.joints,):
             raise InputError(
                 f"the policy moves {self.config.joints} joints, the observation has {tuple(joints.shape)}"
             )
-        images = torch.from_numpy(self.image_array(observation, previous))[None].to(self.device)
-        image_keys = self.encode_images(self.image_tokens(images))
+        images = self.image_array(observation, previous)
+        tokens = self.image_tokens(torch.from_numpy(images)[None].to(self.device))
+        image_keys = self.encode_images(tokens)
         video_keys = self._video_memo.get(latents, lambda: self._encode_pair(latents))
         language_keys = self._language_memo.get(
             language, lambda: self.encode_language(self._own(language)[None])
         )
         conditions = ConditionCache(language_keys, join_scenes(image_keys, video_keys))
         shape = (self.config.horizon, self.config.state_vector.size)
-        noise = self._own(draw_noise(shape, seed) if noise is None else noise)[None]
+        noise = draw_noise(shape, seed) if noise is None else noise
+        if stages is not None:
+            stages.add(IMAGES, images)
+            stages.add(JOINTS, joints.numpy())
+            stages.add(VISION, tokens.float().cpu().numpy())
+            stages.add(NOISE, noise.float().cpu().numpy())
+        noise = self._own(noise)[None]
         state = self.state_vector.scatter(self._own(joints))[None, None]  # (1, 1, A)
         chunk = self.sample(conditions, state, noise, guide=self._guide(prefix, joints))
         positions = self.decode_actions(chunk.cpu().double(), joints[None])[0].numpy()

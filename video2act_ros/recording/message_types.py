@@ -1,0 +1,63 @@
+"""Message definitions: those that bags carry, and those of this version of `video2act_msgs`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from video2act_ros.core.errors import ConfigurationError
+
+OWN_PACKAGE = "video2act_msgs"
+
+
+def own_messages_folder() -> Path:
+    """Return the folder of the package's `.msg` files: the source tree's, or an installed one.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    source = Path(__file__).resolve().parents[2] / "ros2_ws" / "src" / OWN_PACKAGE / "msg"
+    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
+    installed = [Path(prefix) / "share" / OWN_PACKAGE / "msg" for prefix in prefixes if prefix]
+    for folder in (source, *installed):
+        if any(folder.glob("*.msg")):
+            return folder
+    raise ConfigurationError(
+        f"the definitions of {OWN_PACKAGE} were not found; source the workspace's setup.bash or run: make setup"
+    )
+
+
+@cache
+def own_types() -> dict[str, Any]:  # rosbags' definitions have no public type
+    """Return rosbags' field definitions of every message of this version, by full type name."""
+    types: dict[str, Any] = {}
+    for path in sorted(own_messages_folder().glob("*.msg")):
+        types.update(get_types_from_msg(path.read_text(), f"{OWN_PACKAGE}/msg/{path.stem}"))
+    return types
+
+
+@cache
+def default_typestore() -> Any:
+    """Return the types for bags without embedded definitions: those of ROS 2 Kilted and ours."""
+    store = get_typestore(Stores.ROS2_KILTED)
+    store.register(own_types())
+    return store
+
+
+def lacking_fields(msgtype: str, carried: Any) -> tuple[str, ...]:
+    """Return the fields of one of our messages that a bag's definition lacks, or has with another type.
+
+    Args:
+        msgtype: full type name; that of another package lacks nothing.
+        carried: the bag's type store.
+    """
+    wanted = own_types().get(msgtype)
+    if wanted is None:
+        return ()
+    known = dict(carried.fielddefs[msgtype][1]) if msgtype in carried.fielddefs else {}
+    return tuple(name for name, kind in wanted[1] if known.get(name) != kind)
