@@ -64,7 +64,6 @@ def main() -> None:
     environment.prepare(may_restart=True)
     import rclpy
     from sensor_msgs.msg import Image, JointState
-
     from std_msgs.msg import String
 
     from video2act_msgs.srv import NewEpisode

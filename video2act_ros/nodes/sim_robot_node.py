@@ -55,7 +55,7 @@ class SimRobotNode(ManagedNode):
             )
         self._seed = self.config.seed
         topics = [source.topic for source in self.profile.joint_states]
-        self._joints = self.create_publisher(JointState, topics[0], qos.DATA)
+        self._joints = self.create_publisher(JointState, topics[0], qos.SOURCE)
         self._true_joints = self.create_publisher(JointState, "~/true_joint_states", qos.DATA)
         self._cameras = {
             camera.name: self.create_publisher(Image, camera.topic, qos.DATA)

@@ -76,11 +76,18 @@ def _hash(type_name: str, texts: dict[str, str]) -> str:
         return str(store.hash_rihs01(type_name))
 
 
+def share_folders(package: str) -> tuple[Path, ...]:
+    """Return the share folders of an installed package, the one that counts first."""
+    prefixes = (*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix)
+    folders = (Path(prefix, "share", package) for prefix in prefixes if prefix)
+    return tuple(folder for folder in folders if folder.is_dir())
+
+
 def _read(type_name: str, suffix: str) -> str:
     package, _, name = type_name.partition("/")
-    for prefix in (*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix):
-        file = Path(prefix, "share", package, f"{name}{suffix}")
-        if prefix and file.is_file():
+    for folder in share_folders(package):
+        file = folder / f"{name}{suffix}"
+        if file.is_file():
             return file.read_text()
     raise BagError(
         f"the definition of {type_name} is not installed ({package}/{name}{suffix}); "

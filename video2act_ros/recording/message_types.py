@@ -1,9 +1,7 @@
-"""Message definitions: those that bags carry, and those of this version of `video2act_msgs`."""
+"""Message types for reading: those that bags carry, and those of this version of `video2act_msgs`."""
 
 from __future__ import annotations
 
-import os
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,20 +9,19 @@ from typing import Any
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.recording.message_definitions import share_folders
 
 OWN_PACKAGE = "video2act_msgs"
 
 
 def own_messages_folder() -> Path:
-    """Return the folder of the package's `.msg` files: the source tree's, or an installed one.
+    """Return the folder of the package's `.msg` files: those that the messages in use were built from.
 
     Raises:
         ConfigurationError: there is none.
     """
     source = Path(__file__).resolve().parents[2] / "ros2_ws" / "src" / OWN_PACKAGE / "msg"
-    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
-    installed = [Path(prefix) / "share" / OWN_PACKAGE / "msg" for prefix in prefixes if prefix]
-    for folder in (source, *installed):
+    for folder in (*(share / "msg" for share in share_folders(OWN_PACKAGE)), source):
         if any(folder.glob("*.msg")):
             return folder
     raise ConfigurationError(

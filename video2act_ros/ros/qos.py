@@ -25,8 +25,8 @@ LATENTS = _keep_last(1, ReliabilityPolicy.RELIABLE, _VOLATILE)
 DATA = _keep_last(5, ReliabilityPolicy.RELIABLE, _VOLATILE)
 """Action chunks, instructions and figures."""
 
-REPLAY = _keep_last(20, ReliabilityPolicy.RELIABLE, _VOLATILE)
-"""Recorded images and joints: what a subscriber can take is not lost on the way to it."""
+SOURCE = _keep_last(20, ReliabilityPolicy.RELIABLE, _VOLATILE)
+"""Images and joints where we publish them: what a recorder can take is not lost on the way to it."""
 
 COMMAND = _keep_last(1, ReliabilityPolicy.RELIABLE, _VOLATILE)
 """Joint commands: an older one is never wanted."""

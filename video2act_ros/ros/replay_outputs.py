@@ -113,7 +113,7 @@ class ReplayOutputs:
     # -- making -------------------------------------------------------------------------------------
 
     def _input(self, kind: type[Any], topic: str) -> GuardedPublisher:
-        publisher = self._node.create_publisher(kind, topic, qos.REPLAY)
+        publisher = self._node.create_publisher(kind, topic, qos.SOURCE)
         publisher.on_failure = self._failed
         self._inputs.append(publisher)
         return publisher
