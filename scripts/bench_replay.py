@@ -17,7 +17,7 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from video2act_ros.core.robot_profile import load_robot_profile
-from video2act_ros.recording.message_types import default_typestore
+from video2act_ros.recording.reading.message_types import default_typestore
 from video2act_ros.ros import environment
 
 SECOND = 10**9

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from video2act_ros.recording.message_types import default_typestore
+from video2act_ros.recording.reading.message_types import default_typestore
 
 STORE = default_typestore()
 SECOND = 10**9

@@ -26,8 +26,8 @@ def compare_command(
 ) -> None:
     """Compute a bag's observations with each bundle; writes one HTML file with figures, plots and images."""
     from video2act_ros.core.robot_profile import load_robot_profile
-    from video2act_ros.recording import compare_page, compare_plots
-    from video2act_ros.recording.compare import compare
+    from video2act_ros.recording.compare import compare_page, compare_plots
+    from video2act_ros.recording.compare.compare import compare
 
     compare_plots.pyplot()  # says at once that it is missing
     report = output if output.suffix == ".html" else output / f"{bag.stem}.html"

@@ -13,7 +13,7 @@ from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.ros import environment
 
 if TYPE_CHECKING:
-    from video2act_ros.recording.dataset_episodes import ExportOptions, ExportReport
+    from video2act_ros.recording.datasets.dataset_episodes import ExportOptions, ExportReport
 
 FORMATS = ("onnx", "lerobot", "training")
 
@@ -52,7 +52,7 @@ def export_command(
     if out is None:
         raise ConfigurationError("say where the dataset goes: --output DIR")
     from video2act_ros.core.robot_profile import load_robot_profile
-    from video2act_ros.recording.dataset_episodes import ExportOptions
+    from video2act_ros.recording.datasets.dataset_episodes import ExportOptions
 
     options = ExportOptions(
         bags=tuple(Path(source).expanduser() for source in sources),
@@ -74,7 +74,7 @@ def export_command(
 
 def _export(kind: str, options: ExportOptions, out: Path) -> ExportReport:
     if kind == "lerobot":
-        from video2act_ros.recording.export_lerobot import export_lerobot
+        from video2act_ros.recording.datasets.export_lerobot import export_lerobot
 
         return export_lerobot(options, out)
     from video2act_ros.training.bag_demonstrations import export_training

@@ -33,7 +33,7 @@ def record_command(
     namespace: Annotated[str, typer.Option(help="namespace of the stack")] = "",
 ) -> None:
     """Record every topic beside a running stack, until Ctrl-C."""
-    from video2act_ros.recording.bag_writer import check_new_folder
+    from video2act_ros.recording.writing.bag_writer import check_new_folder
 
     if not ring:
         check_new_folder(folder)
@@ -59,7 +59,7 @@ def repair_command(
     out: Annotated[Path | None, typer.Option(help="write the repaired bag here, leave the old one")] = None,
 ) -> None:
     """Make a good bag of one whose recorder was killed or whose disk was full."""
-    from video2act_ros.recording.bag_repair import repair_bag
+    from video2act_ros.recording.writing.bag_repair import repair_bag
 
     report = repair_bag(bag, out)
     console.print(f"{report.folder}: {report.messages} messages of {report.topics} topics")

@@ -30,7 +30,7 @@ class ExactArguments:
 def exact_replay(bag: Path, report: Path | None, arguments: ExactArguments) -> int:
     """Compute the bag again, print what was found, write `report` as JSON; return 1 where something differs."""
     from video2act_ros.core.robot_profile import load_robot_profile
-    from video2act_ros.recording import exact
+    from video2act_ros.recording.exact import exact
 
     given = [name for name in (arguments.system1_bundle, arguments.system2_bundle) if name]
     options = exact.ReplayOptions(

@@ -7,7 +7,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from video2act_ros.nodes.demo import DemoOptions, spinning_node
-from video2act_ros.recording.bag_repair import repair_bag
+from video2act_ros.recording.writing.bag_repair import repair_bag
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import SIM

@@ -11,8 +11,8 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from video2act_msgs.msg import ActionChunk, Latents, RunState
 from video2act_ros.nodes.system1_node import System1Node
 from video2act_ros.nodes.system2_node import System2Node
-from video2act_ros.recording.exact import ReplayOptions, exact_replay
-from video2act_ros.recording.message_types import default_typestore
+from video2act_ros.recording.exact.exact import ReplayOptions, exact_replay
+from video2act_ros.recording.reading.message_types import default_typestore
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert_policy import chunk_from_message
 

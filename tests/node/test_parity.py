@@ -6,10 +6,10 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from video2act_ros.core.synchroniser import Synchroniser
-from video2act_ros.recording.bag import open_bag
-from video2act_ros.recording.drive_spans import find_spans
-from video2act_ros.recording.observations import Sample, Sampler, read_commands, ticks
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.datasets.drive_spans import find_spans
+from video2act_ros.recording.datasets.observations import Sample, Sampler, read_commands, ticks
+from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.streams import RobotBag
 from video2act_ros.ros.convert import JointStateMerger
 from video2act_ros.ros.convert_images import frame_from_compressed, frame_from_image
 

@@ -24,7 +24,7 @@ from std_srvs.srv import Trigger
 from video2act_msgs.msg import RunState
 from video2act_msgs.srv import SetRecording
 from video2act_ros.nodes.recorder_node import RecorderNode
-from video2act_ros.recording.bag_repair import repair_bag
+from video2act_ros.recording.writing.bag_repair import repair_bag
 from video2act_ros.ros import qos
 
 TIMEOUT_S = 20.0

@@ -19,7 +19,7 @@ from video2act_ros.nodes.command_node import CommandNode
 from video2act_ros.nodes.replay_node import ReplayNode
 from video2act_ros.nodes.system1_node import System1Node
 from video2act_ros.nodes.system2_node import System2Node
-from video2act_ros.recording.bag import open_bag
+from video2act_ros.recording.reading.bag import open_bag
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert import stamp_to_ns
 from video2act_ros.ros.convert_images import frame_from_image

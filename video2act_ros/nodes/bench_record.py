@@ -16,9 +16,9 @@ from rosbags.highlevel import AnyReader
 from video2act_ros.core.errors import BagError
 from video2act_ros.core.types import NS_PER_S
 from video2act_ros.nodes.bench_camera import CameraOptions, number_of
-from video2act_ros.recording.bag_repair import repair_bag
-from video2act_ros.recording.bag_writer import check_new_folder
-from video2act_ros.recording.jpeg_images import SUFFIX
+from video2act_ros.recording.writing.bag_repair import repair_bag
+from video2act_ros.recording.writing.bag_writer import check_new_folder
+from video2act_ros.recording.writing.jpeg_images import SUFFIX
 
 KILL_AT = 0.8
 """When a recorder is killed, as a share of the whole time."""

@@ -16,7 +16,7 @@ from rclpy.experimental.events_executor import EventsExecutor
 
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.nodes.demo_node import DemoNode, EpisodeResult, Recording, StackFailure
-from video2act_ros.recording.bag_writer import check_new_folder
+from video2act_ros.recording.writing.bag_writer import check_new_folder
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import SIM

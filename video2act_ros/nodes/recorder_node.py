@@ -17,11 +17,11 @@ from video2act_msgs.srv import SetRecording
 from video2act_ros.core.config import ParameterValue, RecorderConfig
 from video2act_ros.core.errors import BagError, ConfigurationError, Video2ActError
 from video2act_ros.core.robot_profile import load_robot_profile
-from video2act_ros.recording.bag_records import RecordedMessage, RecordedTopic
-from video2act_ros.recording.bag_writer import version_of
-from video2act_ros.recording.jpeg_images import IMAGE, SUFFIX
-from video2act_ros.recording.ring import PARAMETER_EVENTS
-from video2act_ros.recording.session import RecordingSession, SessionSettings
+from video2act_ros.recording.writing.bag_records import RecordedMessage, RecordedTopic
+from video2act_ros.recording.writing.bag_writer import version_of
+from video2act_ros.recording.writing.jpeg_images import IMAGE, SUFFIX
+from video2act_ros.recording.writing.ring import PARAMETER_EVENTS
+from video2act_ros.recording.writing.session import RecordingSession, SessionSettings
 from video2act_ros.ros.diagnostics import Level
 from video2act_ros.ros.environment import resolve_profile
 from video2act_ros.ros.lifecycle import ManagedNode

@@ -20,10 +20,10 @@ from video2act_ros.core.config import ReplayConfig
 from video2act_ros.core.errors import ConfigurationError, Video2ActError
 from video2act_ros.core.model_swap import BundleStatus
 from video2act_ros.core.robot_profile import load_robot_profile
-from video2act_ros.recording.bag import open_bag
-from video2act_ros.recording.player import Player
-from video2act_ros.recording.replay_plan import ReplayPlan
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.playing.player import Player
+from video2act_ros.recording.playing.replay_plan import ReplayPlan
+from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.streams import RobotBag
 from video2act_ros.ros import qos
 from video2act_ros.ros.bundle_switch import SYSTEMS, bundle_status_topic
 from video2act_ros.ros.environment import resolve_profile

@@ -1,1 +1,1 @@
-"""What is kept of a run: films of episodes (bags and replay come here too)."""
+"""What is kept of a run: bags written, read, replayed, compared and exported, and films of episodes."""

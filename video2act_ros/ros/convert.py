@@ -10,9 +10,9 @@ from builtin_interfaces.msg import Duration, Time
 from numpy.typing import NDArray
 
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns
-from video2act_ros.recording.decode import JointStateMerger as JointStateMerger
-from video2act_ros.recording.decode import duration_to_s as duration_to_s
-from video2act_ros.recording.decode import stamp_to_ns as stamp_to_ns
+from video2act_ros.recording.reading.decode import JointStateMerger as JointStateMerger
+from video2act_ros.recording.reading.decode import duration_to_s as duration_to_s
+from video2act_ros.recording.reading.decode import stamp_to_ns as stamp_to_ns
 
 
 def ns_to_stamp(stamp_ns: int) -> Time:

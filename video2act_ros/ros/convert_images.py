@@ -8,8 +8,8 @@ from __future__ import annotations
 from sensor_msgs.msg import Image
 
 from video2act_ros.core.types import CameraFrame
-from video2act_ros.recording.decode_images import frame_from_compressed as frame_from_compressed
-from video2act_ros.recording.decode_images import frame_from_image as frame_from_image
+from video2act_ros.recording.reading.decode_images import frame_from_compressed as frame_from_compressed
+from video2act_ros.recording.reading.decode_images import frame_from_image as frame_from_image
 from video2act_ros.ros.convert import ns_to_stamp, set_bytes
 
 

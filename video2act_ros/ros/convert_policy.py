@@ -11,12 +11,12 @@ from video2act_msgs.msg import ActionChunk as ActionChunkMessage
 from video2act_msgs.msg import Latents
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.types import ActionChunk, LatentTokens
-from video2act_ros.recording.decode import chunk_from_message as chunk_from_message
-from video2act_ros.recording.decode import from_bfloat16 as from_bfloat16
-from video2act_ros.recording.decode import latents_from_message as latents_from_message
-from video2act_ros.recording.decode import run_context_from_message as run_context_from_message
-from video2act_ros.recording.decode import store_latents
-from video2act_ros.recording.decode import to_bfloat16 as to_bfloat16
+from video2act_ros.recording.reading.decode import chunk_from_message as chunk_from_message
+from video2act_ros.recording.reading.decode import from_bfloat16 as from_bfloat16
+from video2act_ros.recording.reading.decode import latents_from_message as latents_from_message
+from video2act_ros.recording.reading.decode import run_context_from_message as run_context_from_message
+from video2act_ros.recording.reading.decode import store_latents
+from video2act_ros.recording.reading.decode import to_bfloat16 as to_bfloat16
 from video2act_ros.ros.convert import ns_to_stamp, s_to_duration, set_bytes
 
 

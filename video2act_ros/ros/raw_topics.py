@@ -12,8 +12,8 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from video2act_ros.recording.bag_records import OfferedQos, RecordedMessage, RecordedTopic
-from video2act_ros.recording.jpeg_images import COMPRESSED_IMAGE, IMAGE
+from video2act_ros.recording.writing.bag_records import OfferedQos, RecordedMessage, RecordedTopic
+from video2act_ros.recording.writing.jpeg_images import COMPRESSED_IMAGE, IMAGE
 
 PERIOD_S = 0.01
 """Between two looks at all topics: messages wait in the middleware meanwhile, with the time they came."""

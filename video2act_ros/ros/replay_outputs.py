@@ -12,10 +12,10 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from video2act_msgs.msg import ActionChunk, Latents, RunState
 from video2act_msgs.srv import NewEpisode
 from video2act_ros.core.errors import BagError, TransportError
-from video2act_ros.recording.bag import Bag, RawMessage
-from video2act_ros.recording.decode_images import frame_from_compressed
-from video2act_ros.recording.replay_plan import EpisodeBegin, ReplayPlan
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.playing.replay_plan import EpisodeBegin, ReplayPlan
+from video2act_ros.recording.reading.bag import Bag, RawMessage
+from video2act_ros.recording.reading.decode_images import frame_from_compressed
+from video2act_ros.recording.reading.streams import RobotBag
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert import ns_to_stamp
 from video2act_ros.ros.convert_images import image_from_frame

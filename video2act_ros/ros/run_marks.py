@@ -11,7 +11,7 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import Bool, String
 
 from video2act_msgs.msg import RunState
-from video2act_ros.recording.bag_records import RecordedMessage
+from video2act_ros.recording.writing.bag_records import RecordedMessage
 from video2act_ros.ros.bundle_switch import bundle_status_topic
 from video2act_ros.ros.convert import stamp_to_ns
 

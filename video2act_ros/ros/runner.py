@@ -16,7 +16,7 @@ from types import FrameType, TracebackType
 import yaml
 
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
-from video2act_ros.recording.bag_records import CLOSE_S
+from video2act_ros.recording.writing.bag_records import CLOSE_S
 from video2act_ros.ros import environment
 from video2act_ros.ros.shared_memory import remove_dead_segments
 from video2act_ros.ros.stack import (

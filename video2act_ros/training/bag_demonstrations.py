@@ -15,14 +15,14 @@ from safetensors.numpy import save_file
 from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.images import resize_image
 from video2act_ros.core.types import NS_PER_S
-from video2act_ros.recording.dataset_episodes import (
+from video2act_ros.recording.datasets.dataset_episodes import (
     ExportOptions,
     ExportReport,
     SourceEpisode,
     source_episodes,
     whole_parts,
 )
-from video2act_ros.recording.observations import Sample
+from video2act_ros.recording.datasets.observations import Sample
 from video2act_ros.training.dataset import FORMAT, MANIFEST_NAME
 from video2act_ros.training.expert_episode import IMAGE_EVERY, TAIL_STEPS, image_kinds
 

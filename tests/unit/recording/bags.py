@@ -4,8 +4,8 @@ from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
-from video2act_ros.recording.bag_records import OfferedQos, RecordedMessage, RecordedTopic
-from video2act_ros.recording.bag_writer import BagWriter
+from video2act_ros.recording.writing.bag_records import OfferedQos, RecordedMessage, RecordedTopic
+from video2act_ros.recording.writing.bag_writer import BagWriter
 
 STORE = get_typestore(Stores.LATEST)
 TEXT = RecordedTopic("/instruction", "std_msgs/msg/String")

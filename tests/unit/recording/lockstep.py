@@ -12,9 +12,9 @@ from video2act_ros.core.latent_pairs import LatentPairs
 from video2act_ros.core.stages import FRAMES, Stages
 from video2act_ros.core.synchroniser import Synchroniser
 from video2act_ros.core.types import NS_PER_S, LatentStream, seconds_to_ns
-from video2act_ros.recording.decode import JointStateMerger, latents_from_message, store_latents
-from video2act_ros.recording.decode_images import frame_from_compressed, frame_from_image
-from video2act_ros.recording.message_types import default_typestore
+from video2act_ros.recording.reading.decode import JointStateMerger, latents_from_message, store_latents
+from video2act_ros.recording.reading.decode_images import frame_from_compressed, frame_from_image
+from video2act_ros.recording.reading.message_types import default_typestore
 from video2act_ros.system1.realtime_chunking import Prefix, soft_weights
 from video2act_ros.system2.frame_history import FrameHistory
 

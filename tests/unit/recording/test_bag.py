@@ -9,9 +9,9 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from video2act_ros.core.errors import BagError
 from video2act_ros.core.types import LatentStream
-from video2act_ros.recording.bag import open_bag
-from video2act_ros.recording.message_types import lacking_fields, own_types
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.message_types import lacking_fields, own_types
+from video2act_ros.recording.reading.streams import RobotBag
 
 from .lockstep import START_NS, STORE, record, scene
 

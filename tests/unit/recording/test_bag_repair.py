@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from mcap.writer import Writer
 
 from video2act_ros.core.errors import BagError
-from video2act_ros.recording.bag_repair import repair_bag
-from video2act_ros.recording.bag_writer import BagWriter
+from video2act_ros.recording.writing.bag_repair import repair_bag
+from video2act_ros.recording.writing.bag_writer import BagWriter
 
 from .bags import TEXT, metadata_records, number, read, storage, text, write
 

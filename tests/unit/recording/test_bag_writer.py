@@ -13,11 +13,11 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from video2act_ros.core.errors import BagError
-from video2act_ros.recording.bag_records import OfferedQos, RecordedMessage, RecordedTopic
-from video2act_ros.recording.bag_repair import repair_bag
-from video2act_ros.recording.bag_thread import BagThread
-from video2act_ros.recording.bag_writer import BagWriter
-from video2act_ros.recording.message_definitions import definition_of
+from video2act_ros.recording.writing.bag_records import OfferedQos, RecordedMessage, RecordedTopic
+from video2act_ros.recording.writing.bag_repair import repair_bag
+from video2act_ros.recording.writing.bag_thread import BagThread
+from video2act_ros.recording.writing.bag_writer import BagWriter
+from video2act_ros.recording.writing.message_definitions import definition_of
 
 from .bags import (
     LATCHED,

@@ -12,8 +12,8 @@ import pytest
 
 from video2act_ros.core.errors import BundleError, ConfigurationError
 from video2act_ros.core.types import JointSample
-from video2act_ros.recording.compare import compare
-from video2act_ros.recording.comparison import (
+from video2act_ros.recording.compare.compare import compare
+from video2act_ros.recording.compare.comparison import (
     Run,
     divergence,
     errors,
@@ -25,7 +25,7 @@ from video2act_ros.recording.comparison import (
 from .lockstep import record
 
 pytest.importorskip("matplotlib", reason="the report is drawn with matplotlib: requirements/analysis.txt")
-from video2act_ros.recording import compare_page, compare_plots
+from video2act_ros.recording.compare import compare_page, compare_plots
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from video2act_ros.core.errors import BagError, BundleError
-from video2act_ros.recording.exact import ReplayOptions, exact_replay
+from video2act_ros.recording.exact.exact import ReplayOptions, exact_replay
 
 from .lockstep import LockStep, record
 

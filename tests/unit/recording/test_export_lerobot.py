@@ -10,8 +10,8 @@ import pytest
 from made_bags import BEGIN_NS, SECOND, MadeBag, commanded_at, joints_at, picture
 
 from video2act_ros.core.errors import BagError, DatasetError
-from video2act_ros.recording.dataset_episodes import ExportOptions
-from video2act_ros.recording.export_lerobot import export_lerobot
+from video2act_ros.recording.datasets.dataset_episodes import ExportOptions
+from video2act_ros.recording.datasets.export_lerobot import export_lerobot
 
 HZ = 10
 CAMERAS = ("cam_high", "cam_wrist")

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from video2act_ros.recording.bag_records import RecordedMessage, RecordedTopic
-from video2act_ros.recording.jpeg_images import COMPRESSED_IMAGE, IMAGE, JpegCompressor
+from video2act_ros.recording.writing.bag_records import RecordedMessage, RecordedTopic
+from video2act_ros.recording.writing.jpeg_images import COMPRESSED_IMAGE, IMAGE, JpegCompressor
 
 from .bags import STORE
 

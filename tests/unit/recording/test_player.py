@@ -6,9 +6,9 @@ import time
 import pytest
 from made_bags import SECOND
 
-from video2act_ros.recording.bag import RawMessage
-from video2act_ros.recording.player import Player
-from video2act_ros.recording.replay_plan import EpisodeBegin, ReplayMessage
+from video2act_ros.recording.playing.player import Player
+from video2act_ros.recording.playing.replay_plan import EpisodeBegin, ReplayMessage
+from video2act_ros.recording.reading.bag import RawMessage
 
 FROM_NS = 1000 * SECOND
 

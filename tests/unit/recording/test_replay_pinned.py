@@ -12,9 +12,9 @@ import pytest
 
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.core.types import LatentStream
-from video2act_ros.recording.bag import open_bag
-from video2act_ros.recording.exact import ReplayOptions, exact_replay
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.exact.exact import ReplayOptions, exact_replay
+from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.streams import RobotBag
 
 from .lockstep import record
 

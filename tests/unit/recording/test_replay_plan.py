@@ -6,9 +6,9 @@ from made_bags import BEGIN_NS, IMAGE_LAG_NS, SECOND, MadeBag, whole_run
 from rosbags.rosbag2 import StoragePlugin
 
 from video2act_ros.core.errors import BagError
-from video2act_ros.recording.bag import open_bag
-from video2act_ros.recording.replay_plan import EpisodeBegin, ReplayMessage, ReplayPlan, stamp_of
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.playing.replay_plan import EpisodeBegin, ReplayMessage, ReplayPlan, stamp_of
+from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.streams import RobotBag
 
 INPUTS = {
     "/cam_high/image_raw",

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video2act_ros.recording.ring import RingBuffer
+from video2act_ros.recording.writing.ring import RingBuffer
 
 from .bags import LATCHED, PARAMETERS, SECOND, number, text
 

@@ -6,7 +6,7 @@ from made_bags import BEGIN_NS, SECOND, MadeBag, commanded_at, joints_at
 
 from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.robot_profile import RobotProfile
-from video2act_ros.recording.dataset_episodes import ExportOptions
+from video2act_ros.recording.datasets.dataset_episodes import ExportOptions
 from video2act_ros.training.bag_demonstrations import export_training
 from video2act_ros.training.dataset import load_demonstrations
 

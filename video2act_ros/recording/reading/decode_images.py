@@ -10,7 +10,7 @@ import numpy as np
 
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.types import CameraFrame, ImageArray
-from video2act_ros.recording.decode import Message, stamp_to_ns
+from video2act_ros.recording.reading.decode import Message, stamp_to_ns
 
 _CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 _TO_RGB = {

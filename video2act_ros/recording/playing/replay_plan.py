@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from video2act_ros.core.errors import BagError
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns
-from video2act_ros.recording.bag import RawMessage
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.reading.bag import RawMessage
+from video2act_ros.recording.reading.streams import RobotBag
 
 STEP_NS = NS_PER_S  # stamps against the time of receipt; the control loop takes the same for a step
 GAP_NS = 2 * NS_PER_S  # without any camera or joint state

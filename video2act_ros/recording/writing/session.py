@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from video2act_ros.core.errors import BagError
-from video2act_ros.recording.bag_records import CLOSE_S, RecordedMessage
-from video2act_ros.recording.bag_thread import BagThread, write_bag
-from video2act_ros.recording.bag_writer import BagWriter, free_bytes
-from video2act_ros.recording.jpeg_images import IMAGE, JpegCompressor
-from video2act_ros.recording.ring import RingBuffer
+from video2act_ros.recording.writing.bag_records import CLOSE_S, RecordedMessage
+from video2act_ros.recording.writing.bag_thread import BagThread, write_bag
+from video2act_ros.recording.writing.bag_writer import BagWriter, free_bytes
+from video2act_ros.recording.writing.jpeg_images import IMAGE, JpegCompressor
+from video2act_ros.recording.writing.ring import RingBuffer
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from video2act_ros.core.errors import ConfigurationError
-from video2act_ros.recording.comparison import (
+from video2act_ros.recording.compare.comparison import (
     Comparison,
     Run,
     divergence,

@@ -18,8 +18,8 @@ from mcap.stream_reader import StreamReader, breakup_chunk
 from mcap.writer import CompressionType, Writer
 
 from video2act_ros.core.errors import BagError
-from video2act_ros.recording.bag_metadata import BagSummary, FileCount, TopicCount, dump
-from video2act_ros.recording.bag_writer import (
+from video2act_ros.recording.writing.bag_metadata import BagSummary, FileCount, TopicCount, dump
+from video2act_ros.recording.writing.bag_writer import (
     CHUNK_BYTES,
     COMPRESSIONS,
     LIBRARY,

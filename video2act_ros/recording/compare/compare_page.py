@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from video2act_ros.recording import compare_plots as plots
-from video2act_ros.recording.comparison import (
+from video2act_ros.recording.compare import compare_plots as plots
+from video2act_ros.recording.compare.comparison import (
     Comparison,
     Run,
     divergence,

@@ -15,8 +15,8 @@ from video2act_ros.bundles.manifest import MANIFEST_FILE, Manifest, bundle_id, r
 from video2act_ros.core.errors import BundleError
 from video2act_ros.core.stages import FRAMES, Stages
 from video2act_ros.core.types import ActionChunk, ImageArray, LatentStream
-from video2act_ros.recording.cases import ChunkCase
-from video2act_ros.recording.decode import restore_latents, store_latents
+from video2act_ros.recording.exact.cases import ChunkCase
+from video2act_ros.recording.reading.decode import restore_latents, store_latents
 from video2act_ros.system1.onnx_session import OnnxOptions
 from video2act_ros.system1.realtime_chunking import Prefix, soft_weights
 

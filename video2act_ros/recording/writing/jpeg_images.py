@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from rosbags.typesys import Stores, get_typestore
 
-from video2act_ros.recording.bag_records import RecordedMessage, RecordedTopic
+from video2act_ros.recording.writing.bag_records import RecordedMessage, RecordedTopic
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"

@@ -15,7 +15,7 @@ from rosbags.rosbag2 import ReaderError, storage_mcap
 from rosbags.serde import SerdeError
 
 from video2act_ros.core.errors import BagError, unknown_choice
-from video2act_ros.recording.message_types import default_typestore, lacking_fields
+from video2act_ros.recording.reading.message_types import default_typestore, lacking_fields
 
 _DAMAGE = (
     ReaderError,

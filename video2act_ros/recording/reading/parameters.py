@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from video2act_ros.recording.decode import Message
-from video2act_ros.recording.recompute import Compute
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.exact.recompute import Compute
+from video2act_ros.recording.reading.decode import Message
+from video2act_ros.recording.reading.streams import RobotBag
 
 _EVENTS = "/parameter_events"
 _VALUE_FIELDS = {1: "bool_value", 2: "integer_value", 3: "double_value", 4: "string_value"}

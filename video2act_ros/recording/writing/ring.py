@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import replace
 
 from video2act_ros.core.types import NS_PER_S
-from video2act_ros.recording.bag_records import RecordedMessage
+from video2act_ros.recording.writing.bag_records import RecordedMessage
 
 PARAMETER_EVENTS = "/parameter_events"
 

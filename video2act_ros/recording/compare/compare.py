@@ -26,19 +26,19 @@ from video2act_ros.core.types import (
     LatentTokens,
     Observation,
 )
-from video2act_ros.recording.bag import open_bag
-from video2act_ros.recording.cases import Cameras, CaseReader, ChunkCase, SkippedCase, UpdateCase
-from video2act_ros.recording.clock import check_clock
-from video2act_ros.recording.comparison import Comparison, Run, mean_cosine
-from video2act_ros.recording.parameters import recorded_compute
-from video2act_ros.recording.recompute import (
+from video2act_ros.recording.compare.comparison import Comparison, Run, mean_cosine
+from video2act_ros.recording.exact.cases import Cameras, CaseReader, ChunkCase, SkippedCase, UpdateCase
+from video2act_ros.recording.exact.recompute import (
     Bundles,
     find_bundles,
     recompute_chunk,
     recompute_update,
     set_threads,
 )
-from video2act_ros.recording.streams import RobotBag, Timed
+from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.clock import check_clock
+from video2act_ros.recording.reading.parameters import recorded_compute
+from video2act_ros.recording.reading.streams import RobotBag, Timed
 
 _THUMB_WIDTH, _THUMB_QUALITY = 192, 80
 _PAIRS_KEPT = 32

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from video2act_ros.core.errors import BagError, Video2ActError
-from video2act_ros.recording.bag_records import RecordedMessage
-from video2act_ros.recording.bag_writer import BagWriter, explain, free_bytes
+from video2act_ros.recording.writing.bag_records import RecordedMessage
+from video2act_ros.recording.writing.bag_writer import BagWriter, explain, free_bytes
 
 FLUSH_S = 0.4
 """Between two flushes: with the time in the queue, a killed recorder loses less than a second."""

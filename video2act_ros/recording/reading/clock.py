@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from video2act_ros.core.errors import BagError
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns
-from video2act_ros.recording.decode import stamp_to_ns
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.reading.decode import stamp_to_ns
+from video2act_ros.recording.reading.streams import RobotBag
 
 _BACKWARD_NS = seconds_to_ns(0.5)  # a driver may deliver two messages in the wrong order
 _FORWARD_NS = seconds_to_ns(1.0)  # beyond what the recorder's own clock moved

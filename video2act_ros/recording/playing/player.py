@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from video2act_ros.core.types import NS_PER_S
-from video2act_ros.recording.bag import RawMessage
-from video2act_ros.recording.replay_plan import EpisodeBegin, ReplayEvent
+from video2act_ros.recording.playing.replay_plan import EpisodeBegin, ReplayEvent
+from video2act_ros.recording.reading.bag import RawMessage
 
 CLOCK_PERIOD_S = 0.01  # largest time between two clock messages
 _CLOCK_LEAST_S = 0.001  # a clock that is younger is not told again with a message

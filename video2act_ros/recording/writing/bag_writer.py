@@ -13,9 +13,9 @@ from pathlib import Path
 from mcap.writer import CompressionType, Writer
 
 from video2act_ros.core.errors import BagError
-from video2act_ros.recording.bag_metadata import BagSummary, FileCount, TopicCount, dump
-from video2act_ros.recording.bag_records import RecordedMessage, RecordedTopic
-from video2act_ros.recording.message_definitions import definition_of
+from video2act_ros.recording.writing.bag_metadata import BagSummary, FileCount, TopicCount, dump
+from video2act_ros.recording.writing.bag_records import RecordedMessage, RecordedTopic
+from video2act_ros.recording.writing.message_definitions import definition_of
 
 COMPRESSIONS = {"none": CompressionType.NONE, "lz4": CompressionType.LZ4, "zstd": CompressionType.ZSTD}
 

@@ -17,12 +17,9 @@ from video2act_ros.core.errors import BagError, BundleError, InputError
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.stages import CHUNK, JOINTS, LATENTS, PIPELINE
 from video2act_ros.core.types import NS_PER_S, ActionChunk, LatentStream, LatentTokens
-from video2act_ros.recording.bag import Bag, open_bag
-from video2act_ros.recording.cases import Cameras, CaseReader, ChunkCase, SkippedCase, UpdateCase
-from video2act_ros.recording.clock import check_clock
-from video2act_ros.recording.joint_check import JointCheck, JointFinding
-from video2act_ros.recording.parameters import recorded_compute
-from video2act_ros.recording.recompute import (
+from video2act_ros.recording.exact.cases import Cameras, CaseReader, ChunkCase, SkippedCase, UpdateCase
+from video2act_ros.recording.exact.joint_check import JointCheck, JointFinding
+from video2act_ros.recording.exact.recompute import (
     Bundles,
     Compute,
     find_bundles,
@@ -30,7 +27,10 @@ from video2act_ros.recording.recompute import (
     recompute_update,
     set_threads,
 )
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.reading.bag import Bag, open_bag
+from video2act_ros.recording.reading.clock import check_clock
+from video2act_ros.recording.reading.parameters import recorded_compute
+from video2act_ros.recording.reading.streams import RobotBag
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from video2act_ros.core.errors import ConfigurationError
-from video2act_ros.recording.message_definitions import share_folders
+from video2act_ros.recording.writing.message_definitions import share_folders
 
 OWN_PACKAGE = "video2act_msgs"
 
@@ -20,7 +20,7 @@ def own_messages_folder() -> Path:
     Raises:
         ConfigurationError: there is none.
     """
-    source = Path(__file__).resolve().parents[2] / "ros2_ws" / "src" / OWN_PACKAGE / "msg"
+    source = Path(__file__).resolve().parents[3] / "ros2_ws" / "src" / OWN_PACKAGE / "msg"
     for folder in (*(share / "msg" for share in share_folders(OWN_PACKAGE)), source):
         if any(folder.glob("*.msg")):
             return folder

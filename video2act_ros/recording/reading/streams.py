@@ -16,8 +16,8 @@ from video2act_ros.core.errors import BagError, InputError
 from video2act_ros.core.robot_profile import Camera, CommandOutput, RobotProfile
 from video2act_ros.core.run_context import RunContext
 from video2act_ros.core.types import ActionChunk, CameraFrame, JointSample, LatentStream, LatentTokens
-from video2act_ros.recording.bag import Bag
-from video2act_ros.recording.decode import (
+from video2act_ros.recording.reading.bag import Bag
+from video2act_ros.recording.reading.decode import (
     JointStateMerger,
     Message,
     chunk_from_message,
@@ -25,7 +25,7 @@ from video2act_ros.recording.decode import (
     run_context_from_message,
     stamp_to_ns,
 )
-from video2act_ros.recording.decode_images import frame_from_compressed, frame_from_image
+from video2act_ros.recording.reading.decode_images import frame_from_compressed, frame_from_image
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from video2act_ros.core.errors import BagError
 from video2act_ros.core.types import NS_PER_S, RunMode
-from video2act_ros.recording.streams import RobotBag, RunRecord, Timed
+from video2act_ros.recording.reading.streams import RobotBag, RunRecord, Timed
 
 PAUSE_NS = NS_PER_S // 2  # a shorter hold belongs to the episode
 LABEL_NS = NS_PER_S  # a success is told at most so long after the arm was let go

@@ -18,8 +18,8 @@ from video2act_ros.core.types import (
     Observation,
     seconds_to_ns,
 )
-from video2act_ros.recording.drive_spans import DriveSpan
-from video2act_ros.recording.streams import RobotBag, Timed
+from video2act_ros.recording.datasets.drive_spans import DriveSpan
+from video2act_ros.recording.reading.streams import RobotBag, Timed
 
 _LATE_NS = (
     NS_PER_S // 5

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import FloatArray, seconds_to_ns
-from video2act_ros.recording.decode import Message, stamp_to_ns
+from video2act_ros.recording.reading.decode import Message, stamp_to_ns
 
 _NEAR = 6  # messages on each side of the time asked for
 _SPAN_NS = seconds_to_ns(1.0)

@@ -18,7 +18,7 @@ from video2act_ros.core.types import (
     Observation,
     seconds_to_ns,
 )
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.reading.streams import RobotBag
 
 FrameKey = tuple[str, int]
 """Camera and capture stamp [ns]."""

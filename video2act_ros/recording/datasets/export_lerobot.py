@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.robot_profile import RobotProfile
-from video2act_ros.recording.dataset_episodes import (
+from video2act_ros.recording.datasets.dataset_episodes import (
     ExportOptions,
     ExportReport,
     source_episodes,
     whole_parts,
 )
-from video2act_ros.recording.lerobot_statistics import ImageHistogram, Statistics, of_numbers
-from video2act_ros.recording.lerobot_video import CameraVideo
-from video2act_ros.recording.observations import Sample
+from video2act_ros.recording.datasets.lerobot_statistics import ImageHistogram, Statistics, of_numbers
+from video2act_ros.recording.datasets.lerobot_video import CameraVideo
+from video2act_ros.recording.datasets.observations import Sample
 
 VERSION = "v3.0"
 FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"

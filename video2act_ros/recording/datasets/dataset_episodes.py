@@ -10,10 +10,17 @@ from pathlib import Path
 from video2act_ros.core.errors import BagError, DatasetError
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import NS_PER_S
-from video2act_ros.recording.bag import open_bag
-from video2act_ros.recording.drive_spans import DriveSpan, find_spans
-from video2act_ros.recording.observations import Commands, Hole, Sample, Sampler, read_commands, ticks
-from video2act_ros.recording.streams import RobotBag
+from video2act_ros.recording.datasets.drive_spans import DriveSpan, find_spans
+from video2act_ros.recording.datasets.observations import (
+    Commands,
+    Hole,
+    Sample,
+    Sampler,
+    read_commands,
+    ticks,
+)
+from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.streams import RobotBag
 
 
 @dataclass(frozen=True, slots=True)

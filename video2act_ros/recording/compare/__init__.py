@@ -1,0 +1,1 @@
+"""What several bundles make of one bag, as one page."""

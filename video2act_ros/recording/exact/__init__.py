@@ -1,0 +1,1 @@
+"""Exact replay: what made each chunk, computed again."""

@@ -1,0 +1,1 @@
+"""What a live replay publishes, and when."""

@@ -1,0 +1,1 @@
+"""Bags in: messages, decoded, as typed streams of a robot."""
