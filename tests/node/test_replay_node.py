@@ -15,7 +15,9 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from video2act_msgs.msg import ActionChunk, RunState
+from video2act_ros.core.errors import BagError
 from video2act_ros.nodes.command_node import CommandNode
+from video2act_ros.nodes.replay import run_replay
 from video2act_ros.nodes.replay_node import ReplayNode
 from video2act_ros.nodes.system1_node import System1Node
 from video2act_ros.nodes.system2_node import System2Node
@@ -241,3 +243,11 @@ def test_what_cannot_be_replayed_is_refused_at_once(tmp_path, replay, audience, 
     assert not node.came_up
     assert words in node.health.report().message
     assert audience.count_publishers("arm/joint_states") == 0
+
+
+def test_a_bag_that_is_none_is_told_before_anything_starts(tmp_path):
+    """One line, and no stack that comes up only to say it."""
+    arguments = {"bag": "/nowhere/bag", "robot": "aloha_sim", "start": "0", "duration": "0"}
+    with pytest.raises(BagError, match="there is no bag at /nowhere/bag"):
+        run_replay(arguments, tmp_path / "report.json", tmp_path / "logs")
+    assert not (tmp_path / "logs").exists()

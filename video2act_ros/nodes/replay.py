@@ -11,6 +11,10 @@ from types import FrameType
 from typing import Any
 
 from video2act_ros.core.errors import Video2ActError
+from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.recording.playing.replay_plan import ReplayPlan
+from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.streams import RobotBag
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import REPLAY, REPLAY_NODE
@@ -24,14 +28,16 @@ def run_replay(arguments: Mapping[str, str], report: Path, logs: Path) -> dict[s
     """Replay a bag through the live nodes until its end, SIGINT or SIGTERM; return what is in `report`.
 
     Args:
-        arguments: launch arguments of the replay stack.
+        arguments: launch arguments of the replay stack; `bag`, `robot`, `start` and `duration` among them.
         report: JSON file that the replay node writes.
         logs: where the nodes' logs go.
 
     Raises:
+        BagError: the bag is none, or not of this robot; before anything starts.
         ReplayFailed: the bag cannot be replayed, or a node ended.
     """
     environment.prepare()
+    _check(arguments)
     report.unlink(missing_ok=True)
     stopping, changed = threading.Event(), threading.Condition()
 
@@ -53,6 +59,14 @@ def run_replay(arguments: Mapping[str, str], report: Path, logs: Path) -> dict[s
         for number, handler in previous.items():
             signal.signal(number, handler)
     return _figures(report, failure)
+
+
+def _check(arguments: Mapping[str, str]) -> None:
+    """Raise what is wrong with the bag; the replay node would say the same in its log."""
+    profile = load_robot_profile(environment.resolve_profile(arguments["robot"]))
+    with open_bag(Path(arguments["bag"])) as bag:
+        robot = RobotBag(bag, profile, arguments.get("recorded_namespace"))
+        ReplayPlan(robot, float(arguments["start"]), float(arguments["duration"]))
 
 
 def _has_ended(runner: StackRunner) -> bool:
