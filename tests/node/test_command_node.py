@@ -482,17 +482,16 @@ def test_move_to_start_brings_the_arm_home(world):
     assert "disengage first" in refused.message
 
 
-def test_the_command_line_moves_to_the_start_and_stops_at_once(world, monkeypatch):
-    """`video2act move-to-start` and `estop` call the services and tell their answers, refusals too."""
+def test_the_command_line_stops_at_once_and_tells_refusals(world, monkeypatch):
+    """`video2act estop` and the others call the services and tell their answers."""
     monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    world.measuring = True
-    world.wait_for(lambda: world.state is not None and world.state.joint_state_age >= 0.0, "joint states")
-    assert "start pose" in operator.move_to_start("")
-    world.wait_for_mode("shadow", "at the start pose")
+    world.engage()
     assert operator.emergency_stop("")
     world.wait_for_mode("fault", "emergency stop")
     with pytest.raises(operator.CallFailed, match="disengage first"):
-        operator.move_to_start("")
+        operator.engage("")
+    assert operator.disengage("")
+    world.wait_for_mode("shadow")
 
 
 @pytest.mark.parametrize("command", [{"splice": "rtc"}], indirect=True)

@@ -12,6 +12,9 @@ from video2act_msgs.srv import ResetSimulation, SetInstruction
 from video2act_ros.core.errors import Video2ActError
 
 TIMEOUT_S = 5.0
+ATTEMPTS = (
+    3  # of requests that may be repeated: an answer is lost where the nodes do not know each other fully yet
+)
 
 
 class CallFailed(Video2ActError):
@@ -20,12 +23,12 @@ class CallFailed(Video2ActError):
 
 def engage(namespace: str) -> str:
     """Let the policy drive; return the node's answer."""
-    return _call(Trigger, "engage", Trigger.Request(), namespace)
+    return _call(Trigger, "engage", Trigger.Request(), namespace, ATTEMPTS)
 
 
 def disengage(namespace: str) -> str:
     """Brake to a hold and stop sending commands; return the node's answer."""
-    return _call(Trigger, "disengage", Trigger.Request(), namespace)
+    return _call(Trigger, "disengage", Trigger.Request(), namespace, ATTEMPTS)
 
 
 def move_to_start(namespace: str) -> str:
@@ -35,13 +38,17 @@ def move_to_start(namespace: str) -> str:
 
 def emergency_stop(namespace: str) -> str:
     """Brake at once and stay until disengaged; return the node's answer."""
-    return _call(Trigger, "emergency_stop", Trigger.Request(), namespace)
+    return _call(Trigger, "emergency_stop", Trigger.Request(), namespace, ATTEMPTS)
 
 
 def instruct(instruction: str, namespace: str) -> str:
     """Change the instruction; return the node's answer."""
     return _call(
-        SetInstruction, "set_instruction", SetInstruction.Request(instruction=instruction), namespace
+        SetInstruction,
+        "set_instruction",
+        SetInstruction.Request(instruction=instruction),
+        namespace,
+        ATTEMPTS,
     )
 
 
@@ -51,8 +58,8 @@ def reset_simulation(seed: int | None, namespace: str) -> str:
     return _call(ResetSimulation, "sim_robot/reset", request, namespace)
 
 
-def _call(service: type[Any], name: str, request: Any, namespace: str) -> str:
-    """Call `name` in `namespace` and return the answer's message.
+def _call(service: type[Any], name: str, request: Any, namespace: str, attempts: int = 1) -> str:
+    """Call `name` in `namespace`, up to `attempts` times until it answers; return the answer's message.
 
     Raises:
         CallFailed: with the remedy, or the node's own reason.
@@ -69,9 +76,13 @@ def _call(service: type[Any], name: str, request: Any, namespace: str) -> str:
                 f"no service {client.service_name}; start the stack (`video2act run`), and give --namespace "
                 "and ROS_DOMAIN_ID as it was started with"
             )
-        future = client.call_async(request)
-        executor.spin_until_future_complete(future, timeout_sec=TIMEOUT_S)
-        answer = future.result() if future.done() else None
+        answer = None
+        for _ in range(attempts):
+            future = client.call_async(request)
+            executor.spin_until_future_complete(future, timeout_sec=TIMEOUT_S / attempts)
+            answer = future.result() if future.done() else None
+            if answer is not None:
+                break
         if answer is None:
             raise CallFailed(
                 f"{client.service_name} did not answer within {TIMEOUT_S:g} s; see the node's log"
