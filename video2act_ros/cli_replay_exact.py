@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from video2act_ros.core.whole_files import write_whole
 from video2act_ros.ros import environment
 
 console = Console()
@@ -45,17 +46,9 @@ def exact_replay(bag: Path, report: Path | None, arguments: ExactArguments) -> i
     with console.status(f"computing {bag} again"):
         content = exact.exact_replay(options)
     if report is not None:
-        write_json(report, content)
+        write_whole(report, json.dumps(content, indent=2) + "\n")
     console.print(_summary(content))
     return 0 if content["first_differing_stage"] is None else 1
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a report whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
 
 
 def _summary(content: dict[str, Any]) -> Table:

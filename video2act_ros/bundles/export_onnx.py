@@ -30,6 +30,7 @@ from video2act_ros.bundles.verify_onnx import (
     measure_policy,
 )
 from video2act_ros.core.errors import BundleError
+from video2act_ros.core.whole_files import whole_folder
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system1.onnx_graphs import Graph, policy_graphs
 from video2act_ros.system1.onnx_policy import OnnxPolicy
@@ -68,15 +69,9 @@ def export_onnx(
         return _export_into(folder, max_error, report)
     if out.exists():
         raise BundleError(f"{out} exists already; give --out a folder that does not")
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        shutil.copytree(folder, partial)
-        errors = _export_into(partial, max_error, report)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return errors
+    with whole_folder(out) as partial:
+        shutil.copytree(folder, partial, dirs_exist_ok=True)
+        return _export_into(partial, max_error, report)
 
 
 def _export_into(folder: Path, max_error: float, report: Report) -> tuple[GraphError, ...]:

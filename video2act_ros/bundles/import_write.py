@@ -30,10 +30,10 @@ from video2act_ros.bundles.write import (
     hash_files,
     record_encoder,
     record_policy,
-    whole_folder,
     write_instructions,
 )
 from video2act_ros.core.types import ImageArray, Observation
+from video2act_ros.core.whole_files import whole_folder
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system1.policy import Policy
 from video2act_ros.system2.config import VideoEncoderConfig

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from video2act_ros.bundles.manifest import (
     write_manifest,
 )
 from video2act_ros.core.types import ImageArray, LatentStream, Observation
+from video2act_ros.core.whole_files import whole_folder
 from video2act_ros.system1.policy import Policy
 from video2act_ros.system1.sampler import draw_noise
 from video2act_ros.system2.encoder import VideoEncoder
@@ -71,20 +70,6 @@ def write_bundle(folder: Path, content: BundleContent) -> Manifest:
         manifest = _manifest(partial, content, names)
         write_manifest(partial, manifest)
     return manifest
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder beside `folder` to fill; it takes that place at the end, or vanishes if anything fails."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns
 
-TOLERANCE_NS = seconds_to_ns(
-    0.015
-)  # late readings and a simulated clock's steps are smaller, a set clock's larger
+TOLERANCE_NS = seconds_to_ns(0.015)  # more than late readings and a simulated clock's steps
 FOLLOW = 0.05  # share of a difference that is taken over in each tick
 
 

@@ -86,12 +86,7 @@ class Timeline:
     Not thread-safe: the control loop guards it. With a `TimeWarp`, every time handed in is virtual.
     """
 
-    def __init__(
-        self,
-        splice: str = "ensemble",
-        decay: float = 0.8,
-        blend_s: float = 0.08,
-    ) -> None:
+    def __init__(self, splice: str = "ensemble", decay: float = 0.8, blend_s: float = 0.08) -> None:
         """Make an empty timeline.
 
         Args:

@@ -12,9 +12,7 @@ from video2act_msgs.srv import ResetSimulation, SetInstruction
 from video2act_ros.core.errors import Video2ActError
 
 TIMEOUT_S = 5.0
-ATTEMPTS = (
-    3  # of requests that may be repeated: an answer is lost where the nodes do not know each other fully yet
-)
+ATTEMPTS = 3  # of what may be repeated: answers are lost while nodes get to know each other
 
 
 class CallFailed(Video2ActError):

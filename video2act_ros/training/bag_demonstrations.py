@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors.numpy import save_file
 from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.images import resize_image
 from video2act_ros.core.types import NS_PER_S
+from video2act_ros.core.whole_files import whole_folder
 from video2act_ros.recording.datasets.dataset_episodes import (
     ExportOptions,
     ExportReport,
@@ -49,15 +49,8 @@ def export_training(options: ExportOptions, folder: Path) -> ExportReport:
         )
     if folder.exists():
         raise DatasetError(f"{folder} exists; delete it or choose another --output")
-    temporary = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-        report = _write(options, temporary, cameras)
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return report
+    with whole_folder(folder) as partial:
+        return _write(options, partial, cameras)
 
 
 def _write(options: ExportOptions, folder: Path, cameras: tuple[str, ...]) -> ExportReport:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from video2act_ros.core.whole_files import write_whole
 from video2act_ros.recording.compare import compare_plots as plots
 from video2act_ros.recording.compare.comparison import (
     Comparison,
@@ -51,10 +52,7 @@ def write_report(comparison: Comparison, path: Path) -> None:
         ConfigurationError: matplotlib is not installed.
     """
     content = page(comparison)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(content, encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, content)
 
 
 def page(comparison: Comparison) -> str:

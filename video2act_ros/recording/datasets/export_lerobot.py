@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import ExitStack, closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.whole_files import whole_folder
 from video2act_ros.recording.datasets.dataset_episodes import (
     ExportOptions,
     ExportReport,
@@ -74,19 +74,12 @@ def export_lerobot(options: ExportOptions, folder: Path) -> ExportReport:
         )
     if folder.exists():
         raise DatasetError(f"{folder} exists; delete it or choose another --output")
-    temporary = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        report = _write(options, temporary)
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return report
+    with whole_folder(folder) as partial:
+        return _write(options, partial)
 
 
 def _write(options: ExportOptions, folder: Path) -> ExportReport:
     report = ExportReport()
-    folder.mkdir(parents=True)
     with DatasetWriter(folder, options.profile, int(options.rate_hz)) as writer:
         for episode in source_episodes(options, report):
             for sample, begins in whole_parts(episode, episode.samples(options.rate_hz), options, report):

@@ -21,9 +21,7 @@ from video2act_ros.core.types import (
 from video2act_ros.recording.datasets.drive_spans import DriveSpan
 from video2act_ros.recording.reading.streams import RobotBag, Timed
 
-_LATE_NS = (
-    NS_PER_S // 5
-)  # a stream that is so far behind another has nothing about that time; less than is kept
+_LATE_NS = NS_PER_S // 5  # a stream so far behind another has nothing about that time; less than is kept
 _AROUND_NS = NS_PER_S  # read before and after a span, for joints and images at its ends
 ACTION_WAIT_NS = NS_PER_S // 10  # from a time to the next command that counts as its action
 

@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from video2act_ros.control.external import Vector, external_positions
 from video2act_ros.core.errors import BagError, InputError
+from video2act_ros.core.motion import Vector
 from video2act_ros.core.robot_profile import Camera, CommandOutput, RobotProfile
 from video2act_ros.core.run_context import RunContext
 from video2act_ros.core.types import ActionChunk, CameraFrame, JointSample, LatentStream, LatentTokens
@@ -223,14 +223,6 @@ class RobotBag:
                 header = getattr(item.message, "header", None)
                 stamp_ns = (stamp_to_ns(header.stamp) if header else 0) or item.time_ns
                 yield Timed(item.time_ns, JointSample(stamp_ns, self.profile.to_policy(positions)))
-
-    def external_commands(self) -> Iterator[Timed[Vector]]:
-        """Give what an external source asked for, (J,) float64 in policy units."""
-        for item in self._messages("external_command"):
-            message = item.value
-            yield Timed(
-                item.time_ns, external_positions(message.name, message.position, self.profile.joint_names)
-            )
 
     # -- the systems and the run --------------------------------------------------------------------
 
