@@ -3,48 +3,19 @@
 import itertools
 import os
 import signal
-from collections import deque
 
-import numpy as np
 import pytest
 import yaml
-from sensor_msgs.msg import JointState
+from sim_arm import STEP_S, Joints, engage
 from std_srvs.srv import Trigger
 
 from video2act_ros.nodes.demo import DemoOptions, spinning_node
-from video2act_ros.ros import environment, qos
+from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import SIM
 
 STARTUP_S = 120.0
-STEP_S = 30.0
-RIGHT_ARM = slice(7, 13)
-MOVED_RAD = 0.1
-STANDING_RAD = 0.01  # in which every joint stays: contacts and servos make momentary velocities jitter
-WINDOW = 50  # samples, half a second
 _domains = itertools.count()  # above 101 a domain's ports meet those of other programs
-
-
-class Joints:
-    """The newest measured joints of the simulated robot."""
-
-    def __init__(self, node):
-        self.node = node
-        self.positions = None
-        self.window = deque(maxlen=WINDOW)
-        node.create_subscription(JointState, "joint_states", self._store, qos.JOINT_STATES)
-
-    def _store(self, message):
-        with self.node.changed:
-            self.positions = np.array(message.position)
-            self.window.append(self.positions[RIGHT_ARM])
-            self.node.changed.notify_all()
-
-    def standing(self):
-        return len(self.window) == WINDOW and np.ptp(self.window, axis=0).max() < STANDING_RAD
-
-    def moved_from(self, start):
-        return np.abs(self.positions - start)[RIGHT_ARM].max() > MOVED_RAD
 
 
 @pytest.fixture
@@ -66,14 +37,6 @@ def stack(tmp_path, monkeypatch):
         node.wait_for(lambda: node.chunks > 0 or runner.failed(), STARTUP_S, "System 1's first chunk")
         assert runner.failed() is None
         yield runner, node, joints
-
-
-def engage(node, joints):
-    node.prepare(800_000, STEP_S)
-    node.wait_for(joints.standing, STEP_S, "the reset arm to stand")
-    start = joints.positions.copy()
-    node.engage(STEP_S)
-    node.wait_for(lambda: joints.moved_from(start), STEP_S, "the arm to move")
 
 
 @pytest.mark.slow

@@ -212,6 +212,11 @@ class RecorderNode(ManagedNode):
 
     # -- health -------------------------------------------------------------------------------------
 
+    @property
+    def may_end(self) -> bool:
+        """Only once no command node tells its state any more: the bag shows how the arm came to rest."""
+        return self.state_name != "active" or not self.count_publishers("run_state")
+
     def collect_diagnostics(self) -> None:
         """Tell what is recorded, what waits, and what was lost."""
         if self.state_name != "active":

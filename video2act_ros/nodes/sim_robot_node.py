@@ -97,6 +97,11 @@ class SimRobotNode(ManagedNode):
         if robot := getattr(self, "_robot", None):
             robot.stop()
 
+    @property
+    def may_end(self) -> bool:
+        """Only once the command node has brought the arm to rest and let go of it, as a real arm would stay."""
+        return self.state_name != "active" or self._robot.is_idle()
+
     def config_changed(self, previous: NodeConfig) -> None:
         """Follow the `fault` parameter."""
         if hasattr(self, "_faults"):

@@ -2,58 +2,99 @@
 
 from __future__ import annotations
 
-from launch.actions import DeclareLaunchArgument, Shutdown
+import functools
+import os
+import subprocess
+
+from launch.actions import DeclareLaunchArgument
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
-from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.actions import LifecycleNode
 
 from launch import LaunchDescription
+from video2act_ros.recording.writing.bag_records import CLOSE_S
+from video2act_ros.ros.environment import RUNNER_VARIABLE
+from video2act_ros.ros.launch_events import RESPAWN_DELAY_S, NodeEvents, StackProgress
+from video2act_ros.ros.launch_preparation import PARAMETER_FILES, PrepareStack
 from video2act_ros.ros.stack import (
-    BOOLEANS,
     COMMAND,
     IN_PROCESS,
     PACKAGE,
     RECORDER,
     REPLAY_NODE,
-    LaunchArgument,
+    SYSTEM1,
     NodeSpec,
+    WhenEnded,
     arguments_of,
-    default_parameters,
-    fixed_parameters,
 )
+
+_STOP_S = 8.0  # for a node to end after SIGINT: twice what the longest needs
+_RECORDER_STOP_S = CLOSE_S + 4.0  # what waits must reach the disk
 
 
 def stack_description(specs: tuple[NodeSpec, ...]) -> LaunchDescription:
-    """Return the launch description of a stack with its arguments."""
+    """Return the launch description of a stack with its arguments.
+
+    What was asked for is checked first. Then every process starts; launch configures its node as soon as it
+    answers and activates it once it is configured.
+    """
+    progress = StackProgress(specs)
+    processes = {spec: _process(spec, specs) for spec in (*specs, RECORDER)}
     arguments = [
         DeclareLaunchArgument(
             argument.name,
-            default_value=str(default_parameters()) if argument.name == "params_file" else argument.default,
+            default_value=argument.default,
             description=argument.description,
             choices=list(argument.choices) or None,
         )
         for argument in arguments_of(specs)
     ]
-    return LaunchDescription([*arguments, *(_node(spec, specs) for spec in (*specs, RECORDER))])
+    handlers = [
+        handler
+        for spec, process in processes.items()
+        for handler in NodeEvents(spec, process, progress).handlers()
+    ]
+    return LaunchDescription([PrepareStack(specs, progress), *arguments, *handlers, *processes.values()])
 
 
-def _node(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> Node:
-    # No `name`: it would rename the command node too where that one lives in System 1's process.
-    return Node(
+def _process(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> LifecycleNode:
+    # `name` renames every node of the process; a companion keeps its own (`ros/process.py`).
+    return LifecycleNode(
         package=PACKAGE,
         executable=spec.executable,
+        name=spec.name,
         namespace=LaunchConfiguration("namespace"),
-        parameters=[
-            str(default_parameters()),
-            LaunchConfiguration("params_file"),
-            _parameters(spec, specs),
-        ],
-        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        parameters=[LaunchConfiguration(name) for name in PARAMETER_FILES],
+        exec_name=spec.executable,
+        prefix=[LaunchConfiguration("launch-prefix", default=""), " ", *_hold_back_interrupts()],
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         output="screen",
+        additional_env={RUNNER_VARIABLE: str(os.getpid())},  # should launch be killed, the nodes stop
+        respawn=_respawn(spec, specs),
+        respawn_delay=RESPAWN_DELAY_S,
+        sigterm_timeout=str(_RECORDER_STOP_S if spec is RECORDER else _STOP_S),
         condition=_condition(spec, specs),
-        on_exit=Shutdown() if spec is REPLAY_NODE else None,
     )
+
+
+@functools.cache
+def _hold_back_interrupts() -> tuple[str, ...]:
+    """Return a prefix with which Ctrl-C reaches a node only once it can stop in order, if there is one.
+
+    A terminal sends SIGINT to the nodes, too. One that still starts would break off with a traceback.
+    """
+    prefix = ("env", "--block-signal=INT")
+    try:
+        works = subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        works = False
+    return (" ".join(prefix),) if works else ()
+
+
+def _respawn(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> bool | NotEqualsSubstitution:
+    if spec is SYSTEM1 and REPLAY_NODE not in specs:  # with the command node inside it, it stays away
+        return NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS)
+    return spec.when_ended is WhenEnded.RESPAWN
 
 
 def _condition(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> IfCondition | None:
@@ -63,20 +104,3 @@ def _condition(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> IfCondition | Non
     if spec is COMMAND and REPLAY_NODE not in specs:
         return IfCondition(NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS))
     return None
-
-
-def _parameters(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> dict[str, ParameterValue | bool | str]:
-    """Return a node's parameters; those that nobody can change come last and win."""
-    chosen: dict[str, ParameterValue | bool | str] = {
-        parameter: ParameterValue(LaunchConfiguration(argument.name), value_type=_type(argument))
-        for argument in arguments_of(specs)
-        for node, parameter in argument.parameters
-        if node == spec.name
-    }
-    return chosen | {name: value for node, name, value in fixed_parameters(specs) if node == spec.name}
-
-
-def _type(argument: LaunchArgument) -> type:
-    if argument.choices == tuple(BOOLEANS):
-        return bool
-    return float if argument.number else str

@@ -11,9 +11,10 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 
 from video2act_ros.core.config import NodeConfig
-from video2act_ros.core.errors import Video2ActError
+from video2act_ros.core.errors import ConfigurationError, Video2ActError
 from video2act_ros.ros import params
 from video2act_ros.ros.diagnostics import DiagnosticsPublisher, Health
+from video2act_ros.ros.node_names import NodeName
 from video2act_ros.ros.publisher import GuardedPublisher
 
 _LOG_PERIOD_S = 2.0  # between two log lines of one repeating problem
@@ -38,7 +39,13 @@ class ManagedNode(LifecycleNode):
 
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__(self.CONFIG.NODE_NAME, **node_arguments)
-        self.config = params.declare(self, self.CONFIG)
+        self._name = NodeName(self.get_fully_qualified_name(), self.context.get_domain_id())
+        try:
+            self._name.take()
+            self.config = params.declare(self, self.CONFIG)
+        except ConfigurationError:
+            self.destroy_node()
+            raise
         self.health = Health()
         self._diagnostics = DiagnosticsPublisher(self, self.health)
         self.create_timer(self.config.diagnostics_period_s, self.publish_diagnostics)
@@ -121,6 +128,11 @@ class ManagedNode(LifecycleNode):
     def exit_status(self) -> int | None:
         """With which status the process ends by itself now; None while the node has work."""
         return None
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the node, told to stop, can stop now; it is waited for a bounded time."""
+        return True
 
     def companions(self) -> tuple[type[ManagedNode], ...]:
         """Return the nodes that share this one's process."""
@@ -227,6 +239,11 @@ class ManagedNode(LifecycleNode):
         previous, self.config = self.config, config
         with self.reporting("parameters"):
             self.config_changed(previous)
+
+    def destroy_node(self) -> None:
+        """Release everything, at last the node's name."""
+        super().destroy_node()
+        self._name.release()
 
     # -- life as a process --------------------------------------------------------------------------
 

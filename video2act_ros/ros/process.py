@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
 import rclpy
 from rclpy.context import Context
@@ -22,6 +23,7 @@ from video2act_ros.ros import environment
 from video2act_ros.ros.lifecycle import ManagedNode
 
 _SPIN_S = 0.1  # largest time until a signal is noticed
+_LINGER_S = 2.0  # for nodes that may not end yet; what commands an arm ends within a second
 
 
 class _Stop(BaseException):
@@ -36,6 +38,7 @@ class _Signals:
         self.interrupts = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))  # held back while the process started
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         first = not self.stopping.is_set()
@@ -58,19 +61,25 @@ def run_node(*node_classes: type[ManagedNode], args: Sequence[str] | None = None
 
     Their companions run along. A node that cannot be configured stays up unconfigured and says why; a node
     whose parameters are wrong is not started at all (status 1). A stack's runner has no lifecycle manager:
-    started by it, a node that cannot be configured ends too.
+    started by it, a node that cannot be configured ends too. As a program, with `args` left out, it ends the
+    process itself.
     """
     environment.prepare(may_restart=args is None)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    status = _run(list(node_classes))
+    if args is None:
+        _leave(status)
+    return status
+
+
+def _run(waiting: list[type[ManagedNode]]) -> int:
     signals = _Signals()
     runs_alone = not environment.follow_runner()
     executor = make_executor()
     nodes: list[ManagedNode] = []
-    waiting = list(node_classes)
-    finished = False
     try:
         while waiting:
-            nodes.append(waiting[0]())
+            nodes.append(waiting[0](**({"cli_args": _own_name(waiting[0])} if nodes else {})))
             executor.add_node(nodes[-1])
             waiting = [*waiting[1:], *nodes[-1].companions()]
         _care_for_control(nodes)
@@ -80,7 +89,7 @@ def run_node(*node_classes: type[ManagedNode], args: Sequence[str] | None = None
             executor.spin_once(timeout_sec=_SPIN_S)
             if ended := [node.exit_status for node in nodes if node.exit_status is not None]:
                 return max(ended)
-        finished = True
+        _linger(nodes, executor)
         return 0
     except ConfigurationError as error:
         rclpy.logging.get_logger(waiting[0].CONFIG.NODE_NAME).fatal(str(error))
@@ -92,9 +101,18 @@ def run_node(*node_classes: type[ManagedNode], args: Sequence[str] | None = None
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
-        gc.freeze()  # else the interpreter walks a model library's objects for seconds while it ends
-        if finished and args is None:
-            _leave_unfinished_work()
+
+
+def _own_name(node_class: type[ManagedNode]) -> list[str]:
+    """Return the arguments with which a further node keeps its name where the process was given one."""
+    return ["--ros-args", "-r", f"__node:={node_class.CONFIG.NODE_NAME}"]
+
+
+def _linger(nodes: list[ManagedNode], executor: Executor) -> None:
+    """Go on until every node may end, for a bounded time."""
+    deadline_s = time.monotonic() + _LINGER_S
+    while time.monotonic() < deadline_s and not all(node.may_end for node in nodes):
+        executor.spin_once(timeout_sec=_SPIN_S)
 
 
 def _care_for_control(nodes: list[ManagedNode]) -> None:
@@ -106,12 +124,15 @@ def _care_for_control(nodes: list[ManagedNode]) -> None:
         nodes[0].get_logger().debug(f"threads beside the control thread: {scheduling}")
 
 
-def _leave_unfinished_work() -> None:
-    """End the process at once where a model is still computing or loading: the interpreter's end would abort it."""
-    if any(thread.daemon and thread is not threading.current_thread() for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+def _leave(status: int) -> NoReturn:
+    """End the process at once.
+
+    The interpreter's own end would walk a model library's objects for seconds, abort where a model still
+    computes or loads, and let libraries complain about objects that are still there.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _bring_up(nodes: list[ManagedNode], signals: _Signals) -> bool:

@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 
-import yaml
-
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.recording.writing.bag_records import CLOSE_S
 from video2act_ros.ros import environment
+from video2act_ros.ros.argument_values import check_values
 from video2act_ros.ros.shared_memory import remove_dead_segments
 from video2act_ros.ros.stack import (
     RECORDER,
@@ -27,6 +26,7 @@ from video2act_ros.ros.stack import (
     check_arguments,
     default_parameters,
     overrides,
+    parameter_file,
     processes,
 )
 
@@ -48,6 +48,7 @@ class StackRunner:
 
     def __init__(self, specs: tuple[NodeSpec, ...], arguments: Mapping[str, str], logs: Path) -> None:
         check_arguments(specs, arguments)
+        check_values(specs, arguments)
         self._specs = specs
         self._arguments = dict(arguments)
         self._logs = logs
@@ -73,9 +74,7 @@ class StackRunner:
         """Start every process."""
         remove_dead_segments()
         self._logs.mkdir(parents=True, exist_ok=True)
-        self._parameters.write_text(
-            yaml.safe_dump(overrides(self._specs, self._arguments), allow_unicode=True)
-        )
+        self._parameters.write_text(parameter_file(overrides(self._specs, self._arguments)))
         given = self._arguments
         for spec in processes(self._specs, given.get("control", ""), given.get("record", "")):
             self._log_file(spec).unlink(missing_ok=True)

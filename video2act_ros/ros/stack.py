@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from video2act_ros.core.config import (
     CommandConfig,
@@ -25,12 +28,22 @@ BOOLEANS = {"true": True, "false": False}
 IN_PROCESS = "in_process"
 
 
+class WhenEnded(Enum):
+    """What `ros2 launch` does when a process ends while the stack runs."""
+
+    RESPAWN = "respawn"  # the arm holds meanwhile
+    END_STACK = "end_stack"  # without it nothing commands the arm, or there is no arm
+    FINISH = "finish"  # its work is done; the stack's status is its own
+    GO_ON = "go_on"  # the others do not need it
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """One node: its executable and the configuration that names it."""
+    """One node: its executable, the configuration that names it, and what its end means."""
 
     executable: str
     config: type[NodeConfig]
+    when_ended: WhenEnded = WhenEnded.END_STACK
 
     @property
     def name(self) -> str:
@@ -68,12 +81,12 @@ class LaunchArgument:
             raise ConfigurationError(f"launch argument {self.name} must be a number, got '{text}'") from error
 
 
-SYSTEM2 = NodeSpec("system2_node", System2Config)
-SYSTEM1 = NodeSpec("system1_node", System1Config)
+SYSTEM2 = NodeSpec("system2_node", System2Config, WhenEnded.RESPAWN)
+SYSTEM1 = NodeSpec("system1_node", System1Config, WhenEnded.RESPAWN)
 COMMAND = NodeSpec("command_node", CommandConfig)
 SIM_ROBOT = NodeSpec("sim_robot_node", SimRobotConfig)
-RECORDER = NodeSpec("recorder_node", RecorderConfig)
-REPLAY_NODE = NodeSpec("replay_node", ReplayConfig)
+RECORDER = NodeSpec("recorder_node", RecorderConfig, WhenEnded.GO_ON)
+REPLAY_NODE = NodeSpec("replay_node", ReplayConfig, WhenEnded.FINISH)
 
 REAL_ROBOT = (SYSTEM2, SYSTEM1, COMMAND)
 SIM = (*REAL_ROBOT, SIM_ROBOT)
@@ -86,56 +99,83 @@ def _for(parameter: str, *specs: NodeSpec) -> tuple[tuple[str, str], ...]:
 
 
 ARGUMENTS = (
-    LaunchArgument("namespace", "", "namespace of every node and topic"),
+    LaunchArgument(
+        "namespace",
+        "",
+        "put before the name of every node, topic and service, so that several robots can share a network: "
+        "left makes /left/engage; empty: none",
+    ),
     LaunchArgument(
         "robot",
         "aloha_sim",
-        "robot profile: a name under config/robots/, or a YAML file",
+        "robot profile, which describes joints, limits, cameras and topics: a name under config/robots/, or the "
+        "path of a YAML file",
         _for("robot", *SIM, RECORDER, REPLAY_NODE),
     ),
     LaunchArgument(
         "system1_bundle",
         "aloha_lift",
-        "bundle of System 1: a name under models/, or a folder",
+        "checkpoint bundle of System 1, the policy: a name under models/, or the path of a bundle's folder",
         _for("bundle", SYSTEM1),
     ),
     LaunchArgument(
         "system2_bundle",
         "aloha_lift",
-        "bundle of System 2; it must make System 1's features",
+        "checkpoint bundle of System 2, the video model: a name under models/, or the path of a bundle's folder; "
+        "it must make the features that System 1's bundle was trained on",
         _for("bundle", SYSTEM2),
     ),
     LaunchArgument(
         "instruction",
         "",
-        "what to do; empty takes the bundle's first instruction",
+        "what the robot is to do, in words that the bundles know; others are refused with the list; empty: the "
+        "first one that System 1's bundle knows",
         _for("instruction", *REAL_ROBOT),
     ),
-    LaunchArgument("params_file", "", "YAML file of node parameters, read after config/nodes.yaml"),
+    LaunchArgument(
+        "params_file",
+        "",
+        "path of your own ROS parameter file (YAML); it wins over config/nodes.yaml, the arguments here win over "
+        "both; empty: none",
+    ),
     LaunchArgument(
         "record",
         "",
-        "a new bag of every topic: its folder, or true: named after the time; standby: the recorder waits for "
-        "its service; empty: no recorder",
+        "record every topic in a new bag: its folder, or true for one named after the time; standby begins on "
+        "the service 'record'; empty: no recorder",
         _for("bag", RECORDER),
     ),
     LaunchArgument(
         "use_sim_time",
         "false",
-        "take time from /clock; the simulated robot then publishes it",
+        "take the time from the topic /clock instead of from the machine; the simulated robot then publishes it",
         (*_for("use_sim_time", *REAL_ROBOT), *_for("publish_clock", SIM_ROBOT)),
         tuple(BOOLEANS),
     ),
     LaunchArgument(
         "control",
         "separate",
-        "the command node as a process of its own, or in System 1's",
+        "where the command node, which moves the arm, runs: in a process of its own, which is safer, or in System 1's",
         _for("control", SYSTEM1),
         ("separate", IN_PROCESS),
     ),
-    LaunchArgument("log_level", "info", "of every node", (), ("debug", "info", "warn", "error", "fatal")),
+    LaunchArgument(
+        "log_level",
+        "info",
+        "what the nodes print: messages of this severity and above",
+        (),
+        ("debug", "info", "warn", "error", "fatal"),
+    ),
 )
-SIM_ARGUMENTS = (LaunchArgument("task", "lift", "what the simulation sets up", _for("task", SIM_ROBOT)),)
+SIM_ARGUMENTS = (
+    LaunchArgument(
+        "task",
+        "lift",
+        "what the simulation sets up: a cube to lift, or to hand from arm to arm",
+        _for("task", SIM_ROBOT),
+        SimRobotConfig.parameters()["task"].choices,
+    ),
+)
 REPLAY_ARGUMENTS = (
     LaunchArgument("bag", "", "bag to replay: its folder, or a bare .mcap file", _for("bag", REPLAY_NODE)),
     LaunchArgument(
@@ -224,8 +264,19 @@ def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> No
             raise ConfigurationError(unknown_choice(f"value of {name}", value, known[name].choices))
 
 
-def overrides(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the content of a ROS parameter file that gives each node what the launch arguments say."""
+def when_ended(spec: NodeSpec, control: str) -> WhenEnded:
+    """Return what the end of a process means; with the command node inside it, that one's end decides."""
+    return COMMAND.when_ended if spec is SYSTEM1 and control == IN_PROCESS else spec.when_ended
+
+
+def overrides(
+    specs: tuple[NodeSpec, ...], given: Mapping[str, str], *, managed: bool = False
+) -> dict[str, Any]:
+    """Return the content of a ROS parameter file that gives each node what the launch arguments say.
+
+    With `managed` every node that is a process of its own waits for its lifecycle manager. The command node
+    inside System 1's process does not: its process brings it up.
+    """
     check_arguments(specs, given)
     present = {spec.name for spec in (*specs, RECORDER)}
     content: dict[str, dict[str, dict[str, Any]]] = {}
@@ -238,7 +289,23 @@ def overrides(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> dict[str
                 _set(content, node, parameter, value)
     for node, parameter, value in fixed_parameters(specs):
         _set(content, node, parameter, value)
+    for spec in processes(specs, given.get("control", ""), given.get("record", "")) if managed else ():
+        _set(content, spec.name, "autostart", False)
     return content
+
+
+class _QuotedStrings(yaml.SafeDumper):
+    """Quotes every string: ROS takes y, 1e3 or nan for other types where YAML's own rules do not."""
+
+
+_QuotedStrings.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
+
+
+def parameter_file(content: Mapping[str, Any]) -> str:
+    """Return the text of a ROS parameter file, in which every string stays one."""
+    return yaml.dump(content, Dumper=_QuotedStrings, allow_unicode=True, width=10_000)
 
 
 def _set(content: dict[str, Any], node: str, parameter: str, value: ParameterValue) -> None:

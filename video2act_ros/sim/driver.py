@@ -58,6 +58,10 @@ class ArmDriver:
         silent_s = now_s - self._commanded_s
         return silent_s if self._in_motion and silent_s > self._timeout_s else None
 
+    def is_idle(self, now_s: float) -> bool:
+        """Return whether the arm stands and nobody has commanded it for longer than the time-out."""
+        return now_s - self._commanded_s > self._timeout_s and not np.any(self._velocities)
+
     def command(self, names: Sequence[str], points: Sequence[TrajectoryPoint], now_s: float) -> None:
         """Replace the trajectory by `points`, given for the joints `names` in any order.
 

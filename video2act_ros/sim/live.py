@@ -138,6 +138,11 @@ class LiveRobot:
         with self._lock:
             return self._driver.abandoned_s(self._time_s)
 
+    def is_idle(self) -> bool:
+        """Return whether the arm stands and nobody commands it."""
+        with self._lock:
+            return self._driver.is_idle(self._time_s)
+
     def _spawn(self, name: str, loop: Callable[[], None]) -> None:
         thread = threading.Thread(target=loop, name=name, daemon=True)
         self._threads.append(thread)

@@ -1,0 +1,35 @@
+"""Domains and `ros2 launch` for the tests of the launch files."""
+
+import itertools
+import os
+
+import pytest
+from launched import Launched
+
+from video2act_ros.ros import environment
+
+environment.prepare()
+
+_domains = itertools.count(70)  # above 101 a domain's ports meet those of other programs
+
+
+@pytest.fixture(scope="module")
+def domain():
+    """A domain of its own for each module, for everything that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() * 7 + next(_domains)) % 100))
+        yield
+
+
+@pytest.fixture
+def launched(domain, tmp_path):
+    """Run `ros2 launch` with arguments: launched("video2act_ros", "sim.launch.py", …)."""
+    running = []
+
+    def start(*arguments):
+        running.append(Launched(*arguments, logs=tmp_path / "log"))
+        return running[-1]
+
+    yield start
+    for launch in running:
+        launch.__exit__()
