@@ -88,9 +88,9 @@ install_packages() {
   local constraints=$VENV/.constraints.txt
   cp requirements/constraints.txt "$constraints"
   if [ "$ROS" != wheels ]; then
-    # The installation's message extensions may be compiled against numpy 1; its launch_testing needs pytest 8.
+    # The installation's message extensions may be compiled against numpy 1; its launch_pytest needs a pytest before 8.4.
     grep -vE '^(numpy|scipy|opencv|matplotlib|pytest)' requirements/constraints.txt >"$constraints"
-    echo 'pytest<9' >>"$constraints"
+    echo 'pytest<8.4' >>"$constraints"
     if python -c 'import numpy, sys; sys.exit(numpy.__version__ >= "2")' 2>/dev/null; then
       echo 'numpy<2' >>"$constraints"
     fi

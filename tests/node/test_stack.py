@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
-from video2act_ros.core.config import NodeConfig
-from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.core.config import CommandConfig, NodeConfig
+from video2act_ros.core.errors import ConfigurationError, Video2ActError
 from video2act_ros.ros import environment, qos
+from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import (
     ARGUMENTS,
@@ -26,12 +28,21 @@ from video2act_ros.ros.stack import (
     REPLAY_NODE,
     SIM,
     SIM_ROBOT,
+    SYSTEM1,
     SYSTEM2,
+    WhenEnded,
     arguments_of,
     default_parameters,
     overrides,
+    parameter_file,
     processes,
+    when_ended,
 )
+
+
+class ManagedCommand(ManagedNode):
+    CONFIG = CommandConfig
+
 
 TIMEOUT_S = 120.0  # three processes that import the model libraries on a busy machine
 ROOT = Path(__file__).parents[2]
@@ -112,6 +123,39 @@ def test_overrides_reach_the_nodes_that_an_argument_names():
     assert overrides(SIM, {"record": "bag"})["/**/recorder"]["ros__parameters"] == {"bag": "bag"}
 
 
+def test_only_processes_wait_for_a_lifecycle_manager():
+    """Launch configures and activates them; the command node inside System 1's is brought up by that one."""
+
+    def autostart(**given):
+        content = overrides(SIM, given, managed=True)
+        return {name: section["ros__parameters"].get("autostart") for name, section in content.items()}
+
+    assert autostart() == {f"/**/{spec.name}": False for spec in SIM}
+    assert autostart(record="bag")["/**/recorder"] is False
+    assert "/**/command" not in autostart(control="in_process")
+    assert all("autostart" not in s["ros__parameters"] for s in overrides(SIM, {"robot": "x"}).values())
+
+
+def test_the_command_node_never_comes_back_by_itself():
+    """Nor does System 1's process with the command node inside it; a model process alone does."""
+    assert when_ended(COMMAND, "separate") is WhenEnded.END_STACK
+    assert when_ended(SYSTEM1, "in_process") is WhenEnded.END_STACK
+    assert when_ended(SYSTEM1, "separate") is when_ended(SYSTEM2, "in_process") is WhenEnded.RESPAWN
+
+
+@pytest.mark.parametrize(
+    "text", ["yes", "y", "1.0", "1e3", "nan", "null", "put it: there", "'a' \"b\" # c", "größer", ""]
+)
+def test_an_argument_that_looks_like_yaml_arrives_as_a_string(context, tmp_path, text):
+    """ROS reads numbers and booleans where YAML's own rules see none; only quotes keep a string."""
+    file = tmp_path / "parameters.yaml"
+    file.write_text(parameter_file({"/**/command": {"ros__parameters": {"instruction": text}}}))
+    arguments = ["--ros-args", "--params-file", str(file)]
+    node = ManagedCommand(context=context, cli_args=arguments)
+    assert node.config.instruction == text
+    node.destroy_node()
+
+
 def test_nobody_can_let_a_replay_drive():
     """The bag's clock, a command node that moves no arm, and no second one in System 1's process."""
     content = overrides(REPLAY, {"bag": "run"})
@@ -133,11 +177,16 @@ def test_nobody_can_let_a_replay_drive():
         ({"robbot": "x"}, "unknown launch argument 'robbot'; choose one of: namespace, robot"),
         ({"task": "lift"}, "unknown launch argument 'task'"),
         ({"control": "both"}, "choose one of: separate, in_process"),
+        ({"system2_bundle": "dance"}, "unknown bundle 'dance'; choose one of: aloha_lift"),
+        ({"instruction": "dance"}, "unknown instruction 'dance'; this bundle knows: lift"),
+        ({"robot": "agilex_cobot_magic"}, "choose the matching robot profile"),
+        ({"namespace": "left arm"}, "namespace 'left arm' is no ROS name"),
+        ({"params_file": "nowhere.yaml"}, "params_file 'nowhere.yaml' is no file"),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path, given, words):
     """Before anything is started, with the valid choices."""
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(Video2ActError, match=words):
         StackRunner(REAL_ROBOT, given, tmp_path)
 
 
@@ -177,12 +226,14 @@ def wait_until_it_ends(runner):
     return runner.failed()
 
 
-def test_a_node_that_cannot_be_configured_ends_and_the_runner_says_why(tmp_path):
-    """A missing bundle is told at once, not after a time-out."""
-    with StackRunner((SYSTEM2,), {"system2_bundle": "aloha_dance"}, tmp_path) as runner:
+def test_a_node_that_cannot_be_configured_ends_and_the_runner_says_why(tmp_path, bundle):
+    """A damaged bundle is told at once, not after a time-out."""
+    damaged = shutil.copytree(bundle, tmp_path / "damaged")
+    (damaged / "system2.safetensors").write_bytes(b"broken")
+    with StackRunner((SYSTEM2,), {"system2_bundle": str(damaged)}, tmp_path / "logs") as runner:
         failure = wait_until_it_ends(runner)
     assert "system2_node ended with status 1" in failure
-    assert "unknown bundle 'aloha_dance'" in failure
+    assert "cannot configure: bundle" in failure
     assert runner.running() == ()
 
 
