@@ -528,6 +528,31 @@ def test_an_external_source_takes_over_and_hands_back(world):
     world.wait_for(lambda: "one position for each of the 3 joints" in world.problems, "the diagnosis")
 
 
+@pytest.mark.parametrize(
+    ("namespace", "words"),
+    [
+        (
+            "",
+            "a second /command, so two stacks share this ROS domain and namespace; end one, or start it with another",
+        ),
+        ("left", "/left/command of another stack; name topics of its own, without a leading /"),
+    ],
+)
+def test_another_stack_on_the_same_robot_is_named_with_the_remedy(world, namespace, words):
+    """Of another machine, where its processes cannot be seen: engaging is refused, and says what to change."""
+    world.engage()
+    assert world.call(Trigger, "disengage").success
+    other = Node("command", namespace=namespace, context=world.context)
+    other.create_publisher(Float64MultiArray, "/shoulder/commands", 5)
+    for _ in range(1000):
+        refusal = world.call(Trigger, "engage")
+        if "another publisher" in refusal.message:
+            break
+    assert not refusal.success
+    assert words in refusal.message
+    other.destroy_node()
+
+
 def test_another_publisher_on_a_command_topic_is_a_fault(world):
     """Two masters on one arm: refused at engage, ended while driving."""
     world.engage()
@@ -535,7 +560,8 @@ def test_another_publisher_on_a_command_topic_is_a_fault(world):
     world.wait_for_mode("fault", "another publisher on /shoulder/commands")
     assert world.call(Trigger, "disengage").success
     world.wait_for_mode("shadow")
-    assert "another publisher on /shoulder/commands" in world.call(Trigger, "engage").message
+    refusal = world.call(Trigger, "engage").message
+    assert "another publisher on /shoulder/commands: /world; stop it" in refusal
     world.destroy_publisher(second)
     for _ in range(1000):
         if (response := world.call(Trigger, "engage")).success:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from video2act_ros.control.chunk_check import Refusal
 from video2act_ros.control.command import Command
@@ -88,10 +88,10 @@ class ControlLoop:
         with self._lock:
             self._supervisor.watchdog.on_report(report)
 
-    def on_other_publishers(self, topics: Iterable[str], now_ns: int) -> None:
-        """Take on which command topics somebody else publishes now."""
+    def on_other_publishers(self, others: Mapping[str, str], now_ns: int) -> None:
+        """Take on which command topics somebody else publishes now: who, and the remedy, in words."""
         with self._lock:
-            self._supervisor.watchdog.on_other_publishers(topics, now_ns)
+            self._supervisor.watchdog.on_other_publishers(others, now_ns)
 
     def on_external(self, positions: Vector, now_ns: int) -> str | None:
         """Let an external source drive to `positions` (J,), finite, in policy units; return why not, or None.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
@@ -53,20 +53,25 @@ class Watchdog:
     def __init__(self, profile: RobotProfile) -> None:
         self._thresholds = profile.thresholds
         self._reports = ReportWatch(profile)
-        self._others_since_ns: dict[str, int] = {}  # command topics that somebody else publishes
+        self._others: dict[str, str] = {}  # command topics that somebody else publishes: who
+        self._others_since_ns: dict[str, int] = {}
 
     def on_report(self, report: InputReport) -> None:
         """Take what one system sees of its own inputs."""
         self._reports.add(report)
 
-    def on_other_publishers(self, topics: Iterable[str], now_ns: int) -> None:
-        """Take on which command topics somebody else publishes now."""
-        self._others_since_ns = {topic: self._others_since_ns.get(topic, now_ns) for topic in topics}
+    def on_other_publishers(self, others: Mapping[str, str], now_ns: int) -> None:
+        """Take on which command topics somebody else publishes now: who, and the remedy, in words."""
+        self._others = dict(others)
+        self._others_since_ns = {topic: self._others_since_ns.get(topic, now_ns) for topic in others}
 
     @property
     def others(self) -> tuple[str, ...]:
         """Where somebody else publishes commands, in words: one reason per topic."""
-        return tuple(_other_text(topic) for topic in self._others_since_ns)
+        return tuple(self._other_text(topic) for topic in self._others)
+
+    def _other_text(self, topic: str) -> str:
+        return f"another publisher on {topic}: {self._others[topic]}"
 
     def forget(self, now_ns: int) -> None:
         """Drop every report: after a step of the clock to `now_ns` their stamps mean nothing."""
@@ -103,7 +108,7 @@ class Watchdog:
             lasting_s = (now_ns - since_ns) / NS_PER_S
             outcome = self._thresholds.second_publisher_s.outcome(lasting_s)
             if outcome is not None:
-                yield Problem(outcome, _other_text(topic))
+                yield Problem(outcome, self._other_text(topic))
 
     def _policy(self, ages: InputAges, missing: str) -> Iterator[Problem]:
         limits, late = self._thresholds, False
@@ -131,7 +136,3 @@ def _too_old(name: str, threshold: Threshold, age_s: float, remedy: str) -> Iter
     problem = graded(threshold, age_s, text, name=name, remedy=remedy)
     if problem is not None:
         yield problem
-
-
-def _other_text(topic: str) -> str:
-    return f"another publisher on {topic}; stop it (`ros2 topic info -v {topic}` names it)"

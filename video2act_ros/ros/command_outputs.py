@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from video2act_ros.control.command import Command
+from video2act_ros.core.config import CommandConfig
 from video2act_ros.core.robot_profile import CommandOutput, RobotProfile
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert import ns_to_stamp, s_to_duration
@@ -104,14 +106,38 @@ class CommandPublishers:
         for converter, publisher in self._outputs:
             publisher.publish(converter.message(command))
 
-    def shared_topics(self) -> tuple[str, ...]:
-        """Return the command topics that somebody else publishes, too. Not for the control thread."""
+    def shared_topics(self) -> dict[str, str]:
+        """Return the command topics that somebody else publishes, too: who, and the remedy, in words.
+
+        Not for the control thread.
+        """
         topics = [publisher.topic_name for _, publisher in self._outputs]
-        return tuple(
-            topic
+        return {
+            topic: self._others(topic, topics.count(topic))
             for topic in dict.fromkeys(topics)
             if self._node.count_publishers(topic) > topics.count(topic)
+        }
+
+    def _others(self, topic: str, own: int) -> str:
+        """Name the publishers of `topic` except for `own` of this node's."""
+        names = sorted(
+            f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+            for info in self._node.get_publishers_info_by_topic(topic)
         )
+        for _ in range(own):
+            with contextlib.suppress(ValueError):
+                names.remove(self._node.get_fully_qualified_name())
+        return "; ".join(self._remedy(name) for name in dict.fromkeys(names)) or "it is gone again"
+
+    def _remedy(self, name: str) -> str:
+        if name == self._node.get_fully_qualified_name():
+            return (
+                f"a second {name}, so two stacks share this ROS domain and namespace; end one, or start it with "
+                "another namespace:=NAME or ROS_DOMAIN_ID"
+            )
+        if name.endswith(f"/{CommandConfig.NODE_NAME}"):
+            return f"{name} of another stack; name topics of its own, without a leading /, in each robot's profile"
+        return f"{name}; stop it"
 
 
 def _topic(output: CommandOutput, replay: bool) -> str:

@@ -90,18 +90,18 @@ def test_another_publisher_warns_in_shadow_refuses_engage_and_faults_while_drivi
     """Two masters on one arm: never begun, and ended for good."""
     bench.tick()
     bench.hold_still()
-    bench.loop.on_other_publishers(["/arm/command"], bench.now_ns)
+    bench.loop.on_other_publishers({"/arm/command": "/teleop; stop it"}, bench.now_ns)
     bench.tick(2)
     assert bench.mode is RunMode.SHADOW
     assert "another publisher on /arm/command" in bench.status.warnings[0]
     (refusal,) = bench.loop.engage(bench.now_ns)
     assert "another publisher on /arm/command" in refusal
-    bench.loop.on_other_publishers([], bench.now_ns)
+    bench.loop.on_other_publishers({}, bench.now_ns)
     bench.drive()
-    bench.loop.on_other_publishers(["/arm/command"], bench.now_ns)
+    bench.loop.on_other_publishers({"/arm/command": "/teleop; stop it"}, bench.now_ns)
     bench.tick(12)
     assert bench.mode is RunMode.FAULT
-    bench.loop.on_other_publishers([], bench.now_ns)
+    bench.loop.on_other_publishers({}, bench.now_ns)
     bench.tick(12)
     assert bench.mode is RunMode.FAULT
     assert "another publisher" in bench.reason
@@ -259,7 +259,7 @@ def test_move_to_start_is_watched(bench, event):
     if event == "joints":
         bench.measuring = False
     elif event == "publisher":
-        bench.loop.on_other_publishers(["/arm/command"], bench.now_ns)
+        bench.loop.on_other_publishers({"/arm/command": "/teleop; stop it"}, bench.now_ns)
     elif event == "stop":
         bench.loop.emergency_stop()
     elif event == "disengage":

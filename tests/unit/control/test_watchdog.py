@@ -72,20 +72,20 @@ def test_old_images_in_a_chunk_hold(watchdog, make_chunk):
 def test_another_publisher_counts_by_how_long_it_is_there(watchdog, make_joints):
     """A threshold in seconds; the first sight alone only warns; a leaver is forgotten."""
     joints = make_joints(10.0)
-    watchdog.on_other_publishers(["/arm/command"], seconds_to_ns(9.9))
+    watchdog.on_other_publishers({"/arm/command": "/teleop; stop it"}, seconds_to_ns(9.9))
     assert watchdog.robot_problems(NOW_NS, joints) == ()
-    assert "another publisher on /arm/command" in watchdog.others[0]
-    watchdog.on_other_publishers(["/arm/command"], seconds_to_ns(9.99))
+    assert watchdog.others == ("another publisher on /arm/command: /teleop; stop it",)
+    watchdog.on_other_publishers({"/arm/command": "/teleop; stop it"}, seconds_to_ns(9.99))
     (problem,) = watchdog.robot_problems(seconds_to_ns(10.11), make_joints(10.11))
     assert problem.outcome is Outcome.FAULT
     assert problem.text.startswith("another publisher on /arm/command")
-    watchdog.on_other_publishers([], NOW_NS)
+    watchdog.on_other_publishers({}, NOW_NS)
     assert watchdog.others == ()
 
 
 def test_the_gravest_outcome_decides_and_is_told_first(watchdog, make_joints):
     """All reasons are told, the worst first."""
-    watchdog.on_other_publishers(["/arm/command"], seconds_to_ns(9.0))
+    watchdog.on_other_publishers({"/arm/command": "/teleop; stop it"}, seconds_to_ns(9.0))
     problems = watchdog.robot_problems(NOW_NS, make_joints(9.0))
     assert worst(problems) is Outcome.FAULT
     assert describe(problems).startswith("another publisher")
