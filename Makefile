@@ -6,10 +6,10 @@ SOURCES := video2act_ros tests launch setup.py
 PYTEST := $(BIN)/python -m pytest -q
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test lint unit node e2e format clean
+.PHONY: help setup demo test lint unit node e2e launch-test format clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9_]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## make .venv: Python packages, ROS 2, messages (incremental)
 	@scripts/setup.sh
@@ -17,7 +17,7 @@ setup:  ## make .venv: Python packages, ROS 2, messages (incremental)
 demo: setup  ## the simulated robot lifts the cube; writes out/demo/ (ARGS="--episodes 2" for options)
 	@$(BIN)/video2act demo $(ARGS)
 
-test: lint unit node e2e  ## everything that CI runs
+test: lint unit node e2e launch-test  ## everything that CI runs
 
 lint: setup  ## ruff and mypy
 	@$(BIN)/python -m ruff check $(SOURCES)
@@ -32,6 +32,9 @@ node: setup  ## real nodes in one process
 
 e2e: setup  ## real processes against the simulation
 	@$(PYTEST) tests/e2e
+
+launch-test: setup  ## the launch files, where the launch packages are installed
+	@$(PYTEST) tests/launch
 
 format: setup  ## let ruff rewrite the sources
 	@$(BIN)/python -m ruff check --fix $(SOURCES)

@@ -131,11 +131,17 @@ build_messages() (
 
 install_package() {
   say "linking video2act_ros"
+  local node launch=$VENV/share/video2act_ros/launch libexec=$VENV/lib/video2act_ros
   mkdir -p "$VENV/colcon" "$VENV/share/video2act_ros" "$VENV/share/ament_index/resource_index/packages"
   pip install -qq --no-deps --no-build-isolation --use-pep517 --editable . >"$VENV/colcon/package.txt" 2>&1 ||
     die "installing video2act_ros failed; pip's output: .venv/colcon/package.txt"
-  ln -sfn "$REPO/package.xml" "$REPO/launch" "$REPO/config" "$REPO/models" "$VENV/share/video2act_ros/"
+  ln -sfn "$REPO/package.xml" "$REPO/config" "$REPO/models" "$VENV/share/video2act_ros/"
   ln -sfn "$REPO/resource/video2act_ros" "$VENV/share/ament_index/resource_index/packages/"
+  # `ros2 launch` and `ros2 run` look into folders, not into links to folders
+  rm -rf "$launch" "$libexec"
+  mkdir -p "$launch" "$libexec"
+  ln -s "$REPO"/launch/*.launch.py "$launch/"
+  for node in "$VENV"/bin/*_node; do ln -s "$node" "$libexec/"; done
 }
 
 check_rendering() {
@@ -150,7 +156,7 @@ check_rendering() {
   [ "$ROS" != wheels ] || exit 1
 }
 
-PACKAGE_FILES=(setup.py setup.cfg package.xml resource/video2act_ros)
+PACKAGE_FILES=(setup.py setup.cfg package.xml resource/video2act_ros launch/*.launch.py)
 MESSAGE_FILES=(requirements/ros-kilted.txt $(find ros2_ws/src/video2act_msgs -type f | LC_ALL=C sort))
 PYTHON_FILES=(requirements/torch.txt requirements/base.txt requirements/dev.txt requirements/onnx.txt requirements/analysis.txt requirements/sim.txt requirements/constraints.txt)
 

@@ -16,15 +16,30 @@ TIMEOUT_S = 30.0
 NODE = """
 import sys, time
 from std_msgs.msg import String
-from video2act_ros.core.config import CommandConfig
+from video2act_ros.core.config import CommandConfig, System2Config
 from video2act_ros.ros import qos
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.process import run_node
 
+class Other(ManagedNode):
+    CONFIG = System2Config
+
 class Probe(ManagedNode):
     CONFIG = CommandConfig
+    looks = 0
+    def companions(self):
+        return (Other,) if "pair" in sys.argv else ()
+    @property
+    def may_end(self):
+        if self.state_name != "active":
+            return True
+        self.looks += 1
+        print("asked", flush=True)
+        return self.looks > 3 and "never" not in sys.argv
     def setup(self):
         self.last = self.create_publisher(String, "last", qos.DATA)
+        if "pair" in sys.argv:
+            print(sorted(self.get_node_names()), flush=True)
         if "slow" in sys.argv:
             print("loading", flush=True)
             time.sleep(60.0)
@@ -34,13 +49,17 @@ class Probe(ManagedNode):
         self.last.publish(String(data="hold"))
         print("stopped", flush=True)
 
-sys.exit(run_node(Probe, args=[a for a in sys.argv if a != "slow"]))
+sys.exit(run_node(Probe, args=[a for a in sys.argv if a not in ("slow", "pair", "never")]))
 """
 
 
-def start(*arguments, node=NODE):
+def start(*arguments, node=NODE, **options):
     return subprocess.Popen(
-        [sys.executable, "-c", node, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", node, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
     )
 
 
@@ -71,6 +90,34 @@ def test_a_signal_ends_a_node_that_is_still_loading():
     assert (status, output) == (0, "")
     assert "Traceback" not in errors
     assert duration_s < STOP_S
+
+
+def test_an_interrupt_held_back_since_the_start_ends_the_node_in_order():
+    """Ctrl-C right after `ros2 launch` reaches processes that still import; no traceback, no status but 0."""
+    process = start(preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,)))
+    status, _output, errors, _duration_s = end(process, signal.SIGINT)
+    assert (status, errors) == (0, "")
+
+
+def test_a_node_that_may_not_end_yet_goes_on_for_a_while():
+    """The simulated robot waits for the arm to rest, but not for ever."""
+    for arguments in ((), ("never",)):
+        process = start(*arguments)
+        assert process.stdout.readline() == "tick\n"
+        status, output, errors, _duration_s = end(process, signal.SIGTERM)
+        lines = output.splitlines()
+        assert lines.count("asked") > 3
+        assert lines[-1] == "stopped"
+        assert (status, errors) == (0, "")
+
+
+def test_a_companion_keeps_its_name_where_the_process_is_given_one():
+    """Launch names a process's node; without that the command node beside System 1 would get System 1's name."""
+    process = start("pair", "--ros-args", "-r", "__node:=left", "-r", "__ns:=/names")
+    names = process.stdout.readline()
+    end(process, signal.SIGTERM)
+    assert "left" in names
+    assert "system2" in names
 
 
 def test_wrong_parameters_end_the_process_with_one_line():

@@ -291,6 +291,15 @@ def test_a_fault_saves_the_last_seconds_and_the_ring_goes_on(recorder, world, tm
     assert len(saved(bags, "_fault")) == 1, "one fault is saved once"
 
 
+def test_the_recorder_stays_while_a_command_node_tells_its_state(recorder, world):
+    """Told to stop with everything else, it still records how the arm comes to rest."""
+    node = recorder()
+    world.wait_for(lambda: not node.may_end, "the recorder to see the run state's publisher")
+    world.destroy_publisher(world.state)
+    world.publishing.discard("run_state")
+    world.wait_for(lambda: node.may_end, "the recorder to see it leave")
+
+
 def test_saving_without_a_ring_is_refused(recorder, world):
     """It names the parameter."""
     recorder()

@@ -96,6 +96,24 @@ def test_joint_states_and_cameras_flow_with_capture_stamps(user, robot_node):
     assert frames["cam_high"].stamp_ns <= robot_node.get_clock().now().nanoseconds
 
 
+def test_the_robot_stays_until_nobody_commands_it_and_it_stands(user, robot_node):
+    """Told to stop with everything else, it must not vanish while the command node still brakes."""
+    user.wait_for(lambda: user.joints, "joint states")
+    assert robot_node.may_end
+    goal = user.newest()
+    goal[WAIST] += 0.3
+
+    def busy():
+        user.send(goal)
+        return not robot_node.may_end
+
+    user.wait_for(busy, "the robot to take a command")
+    user.wait_for(lambda: robot_node.may_end, "the robot to be left alone")
+    assert robot_node._robot.is_idle()
+    robot_node.trigger_deactivate()
+    assert robot_node.may_end
+
+
 def test_a_trajectory_moves_the_named_joint(user, robot_node):
     """A JointTrajectory is followed to its point."""
     user.wait_for(lambda: user.joints, "joint states")

@@ -72,7 +72,9 @@ def _process(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> LifecycleNode:
         additional_env={RUNNER_VARIABLE: str(os.getpid())},  # should launch be killed, the nodes stop
         respawn=_respawn(spec, specs),
         respawn_delay=RESPAWN_DELAY_S,
-        sigterm_timeout=str(_RECORDER_STOP_S if spec is RECORDER else _STOP_S),
+        sigterm_timeout=LaunchConfiguration(
+            "sigterm_timeout", default=str(_RECORDER_STOP_S if spec is RECORDER else _STOP_S)
+        ),
         condition=_condition(spec, specs),
     )
 

@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import launch.logging
 from launch.action import Action
 from launch.actions import IncludeLaunchDescription
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
@@ -80,8 +81,9 @@ class PrepareStack(Action):
 
     def _write(self, context: LaunchContext, given: dict[str, str]) -> None:
         text = parameter_file(overrides(self._specs, given, managed=True))
+        folder = launch.logging.launch_config.log_dir
         with tempfile.NamedTemporaryFile(
-            "w", prefix="video2act_", suffix=".yaml", delete=False, encoding="utf-8"
+            "w", prefix="parameters_", suffix=".yaml", dir=folder, delete=False, encoding="utf-8"
         ) as file:
             file.write(text)
         defaults = default_parameters()

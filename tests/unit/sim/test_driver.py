@@ -30,6 +30,19 @@ def run(driver: ArmDriver, start_s: float, stop_s: float) -> np.ndarray:
     return np.array([driver.update(float(t)) for t in times])
 
 
+def test_it_is_idle_once_it_stands_and_is_commanded_no_more() -> None:
+    """Braking counts as work, and so does a command to stand."""
+    driver, _ = moving_driver(timeout_s=0.2)
+    run(driver, 0.0, 0.2)
+    assert not driver.is_idle(0.2)
+    run(driver, 0.2, 0.21)
+    assert not driver.is_idle(0.21)  # silent for long enough, but it still brakes
+    run(driver, 0.21, 1.5)
+    assert driver.is_idle(1.5)
+    driver.command(PROFILE.joint_names, [TrajectoryPoint(1.6, START, np.zeros(14))], 1.5)
+    assert not driver.is_idle(1.5)
+
+
 def test_it_reaches_a_point_at_its_time() -> None:
     """A trajectory point is a set-point in time."""
     driver, goal = moving_driver(timeout_s=5.0)
