@@ -33,7 +33,7 @@ _PR_SET_PDEATHSIG = 1  # prctl option of Linux
 _PIP_REMEDY = "pip install -r requirements/ros-installation.txt into the virtual environment of the nodes"
 _MODULES = {
     "rclpy": "source the ROS 2 installation (source /opt/ros/$ROS_DISTRO/setup.bash), or run make setup without one",
-    "video2act_msgs": "build ros2_ws/src/video2act_msgs in the workspace of this package and source its setup.bash; in a "
+    "video2act_msgs": "build ros2_ws/src/video2act_msgs in this workspace and source its setup.bash; in a "
     "workspace of your own link it first: ln -s video2act_ros/ros2_ws/src/video2act_msgs src/video2act_msgs",
     "pydantic": _PIP_REMEDY,
 }
