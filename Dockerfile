@@ -14,7 +14,7 @@ COPY ros2_ws/src/video2act_msgs/package.xml /opt/manifests/video2act_msgs/
 # The ROS and Ubuntu archives keep only the newest version of a package, so none is pinned.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libegl1 libgl1-mesa-dri \
+    && apt-get install -y --no-install-recommends libegl1 libgl1-mesa-dri libopengl0 \
     && rosdep update --rosdistro "$ROS_DISTRO" \
     && rosdep install -y --from-paths /opt/manifests --ignore-src --dependency-types exec \
     && rm -rf /var/lib/apt/lists/*

@@ -44,14 +44,19 @@ missing_packages() {
   command -v make >/dev/null || packages+=(make)
   "$python" -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
   [ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || packages+=(python3-dev)
-  "$python" - <<'PY' || packages+=(libegl1 libgl1-mesa-dri)
+  "$python" - <<'PY' || packages+=(libegl1 libgl1-mesa-dri libopengl0)
 import ctypes, sys
-for name in ("libOSMesa.so.8", "libOSMesa.so.6", "libEGL.so.1"):
-    try:
-        sys.exit(ctypes.CDLL(name) is None)
-    except OSError:
-        pass
-sys.exit(1)
+
+def loads(*names):
+    for name in names:
+        try:
+            return ctypes.CDLL(name) is not None
+        except OSError:
+            pass
+    return False
+
+osmesa = loads("libOSMesa.so.8", "libOSMesa.so.6")
+sys.exit(not (osmesa or (loads("libEGL.so.1") and loads("libOpenGL.so.0", "libGL.so.1"))))
 PY
   echo "${packages[*]-}"
 }
@@ -147,7 +152,7 @@ check_rendering() {
       return
     fi
   done
-  say "no working OpenGL for headless rendering; run: sudo apt install libegl1 libgl1-mesa-dri"
+  say "no working OpenGL for headless rendering; run: sudo apt install libegl1 libgl1-mesa-dri libopengl0"
   [ "$ROS" != wheels ] || exit 1
 }
 
