@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -150,3 +151,16 @@ def test_colcon_runs_the_tests_with_pytest():
     """Without the dependency `colcon test` would take unittest and find nothing; e2e is not part of it."""
     assert 'extras_require={"test": ["pytest"]}' in (ROOT / "setup.py").read_text()
     assert 'testpaths = ["tests/unit", "tests/node", "tests/launch"]' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_launch_files_need_no_package_from_pip():
+    """`ros2 launch` reads them with the system's Python, which does not see the virtual environment of the nodes."""
+    code = (
+        "import sys, video2act_ros.ros.stack\n"
+        "print(*{name.split('.')[0] for name in sys.modules} & set(sys.argv[1].split()))"
+    )
+    modules = imported_modules() - set(ROSDEP)
+    result = subprocess.run(
+        [sys.executable, "-c", code, " ".join(modules)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert result.stdout.split() == []
