@@ -12,6 +12,8 @@ from video2act_ros.ros import environment
 NODES_VARIABLE = "VIDEO2ACT_NODES"
 """Environment variable with the names of the nodes that run here, for a container that runs a part of the stack."""
 
+NAMESPACE_VARIABLE = "VIDEO2ACT_NAMESPACE"
+
 
 def health_command(
     nodes: Annotated[
@@ -20,7 +22,9 @@ def health_command(
             envvar=NODES_VARIABLE, help="nodes that must be active; default: the three of a real robot"
         ),
     ] = None,
-    namespace: Annotated[str, typer.Option("--namespace", help="namespace of the stack")] = "",
+    namespace: Annotated[
+        str, typer.Option("--namespace", envvar=NAMESPACE_VARIABLE, help="namespace of the stack")
+    ] = "",
     timeout: Annotated[float, typer.Option(min=0.1, help="how long to wait for answers [s]")] = 5.0,
 ) -> None:
     """Tell whether the nodes are active: exit status 0, or 1 and one line that says which are not."""
