@@ -10,6 +10,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
+
+from video2act_ros.ros.stack import ARGUMENTS, REAL_ROBOT
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
@@ -164,3 +167,18 @@ def test_launch_files_need_no_package_from_pip():
         [sys.executable, "-c", code, " ".join(modules)], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert result.stdout.split() == []
+
+
+def test_compose_services_use_what_exists():
+    """Launch arguments, their values and node names in compose.yaml are the stack's; none is empty, which launch refuses."""
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    known = {argument.name: argument for argument in ARGUMENTS}
+    for service in compose["services"].values():
+        given = dict(part.split(":=", 1) for part in service["command"] if ":=" in part)
+        assert all(given.values())
+        for name, value in given.items():
+            if name in known and known[name].choices:
+                assert value in known[name].choices
+        assert set(given) - {"machine"} <= set(known)
+        nodes = service["environment"].get("VIDEO2ACT_NODES", "").split()
+        assert set(nodes) <= {spec.name for spec in REAL_ROBOT}
