@@ -170,7 +170,7 @@ def test_launch_files_need_no_package_from_pip():
 
 
 def test_compose_services_use_what_exists():
-    """Launch arguments, their values and node names in compose.yaml are the stack's; none is empty, which launch refuses."""
+    """Arguments, their values and node names in compose.yaml are the stack's; launch refuses empty values."""
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
     known = {argument.name: argument for argument in ARGUMENTS}
     for service in compose["services"].values():
