@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 SOURCES := video2act_ros tests launch setup.py
+SCRIPTS := scripts/*.sh docker/*.sh .ci/run
 PYTEST := $(BIN)/python -m pytest -q
 export OMP_NUM_THREADS ?= 1
 
@@ -19,10 +20,15 @@ demo: setup  ## the simulated robot lifts the cube; writes out/demo/ (ARGS="--ep
 
 test: lint unit node e2e launch-test  ## everything that CI runs
 
-lint: setup  ## ruff and mypy
+lint: export PATH := $(CURDIR)/$(BIN):$(PATH)
+lint: setup  ## ruff, mypy, shellcheck, hadolint, and the schemas of compose.yaml and the workflow
 	@$(BIN)/python -m ruff check $(SOURCES)
 	@$(BIN)/python -m ruff format --check $(SOURCES)
 	@$(BIN)/python -m mypy
+	@shellcheck $(SCRIPTS)
+	@hadolint Dockerfile
+	@check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	@check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 unit: setup  ## tests without ROS
 	@$(PYTEST) tests/unit

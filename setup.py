@@ -29,6 +29,7 @@ setup(
     data_files=data_files(),
     python_requires=">=3.10",
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},  # tells `colcon test` which runner to use
     zip_safe=True,
     maintainer="video2act_ros maintainers",
     maintainer_email="maintainers@video2act-ros.invalid",

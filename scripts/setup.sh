@@ -44,14 +44,19 @@ missing_packages() {
   command -v make >/dev/null || packages+=(make)
   "$python" -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
   [ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || packages+=(python3-dev)
-  "$python" - <<'PY' || packages+=(libegl1 libgl1-mesa-dri)
+  "$python" - <<'PY' || packages+=(libegl1 libgl1-mesa-dri libopengl0)
 import ctypes, sys
-for name in ("libOSMesa.so.8", "libOSMesa.so.6", "libEGL.so.1"):
-    try:
-        sys.exit(ctypes.CDLL(name) is None)
-    except OSError:
-        pass
-sys.exit(1)
+
+def loads(*names):
+    for name in names:
+        try:
+            return ctypes.CDLL(name) is not None
+        except OSError:
+            pass
+    return False
+
+osmesa = loads("libOSMesa.so.8", "libOSMesa.so.6")
+sys.exit(not (osmesa or (loads("libEGL.so.1") and loads("libOpenGL.so.0", "libGL.so.1"))))
 PY
   echo "${packages[*]-}"
 }
@@ -84,22 +89,23 @@ digest() { cat "$@" | sha256sum; }
 changed() { [ "$(cat "$VENV/.stamp-$1" 2>/dev/null)" != "$(digest "${@:2}")" ]; }
 done_with() { digest "${@:2}" >"$VENV/.stamp-$1"; }
 
-install_packages() {
-  local constraints=$VENV/.constraints.txt
-  cp requirements/constraints.txt "$constraints"
-  if [ "$ROS" != wheels ]; then
-    # The installation's message extensions may be compiled against numpy 1; its launch_pytest needs a pytest before 8.4.
-    grep -vE '^(numpy|scipy|opencv|matplotlib|pytest)' requirements/constraints.txt >"$constraints"
-    echo 'pytest<8.4' >>"$constraints"
-    if python -c 'import numpy, sys; sys.exit(numpy.__version__ >= "2")' 2>/dev/null; then
-      echo 'numpy<2' >>"$constraints"
-    fi
+# Prints the file with the versions for this ROS 2: an installation's message extensions bring their NumPy's ABI.
+constraints() {
+  if [ "$ROS" = wheels ] || "$VENV/bin/python" -c 'import numpy, sys; sys.exit(numpy.__version__ < "2")' 2>/dev/null; then
+    echo requirements/constraints.txt
+  else
+    echo requirements/constraints-numpy1.txt
   fi
+}
+
+install_packages() {
+  # Chosen once, before a NumPy of ours hides the installation's.
+  [ -f "$VENV/.constraints" ] || constraints >"$VENV/.constraints"
   say "installing Python packages (a few minutes the first time)"
   # Python 3.10's own pip never resolves this set, its setuptools cannot build a wheel alone.
   pip install -qq --upgrade 'pip>=25' 'setuptools>=70.1,<80'
   pip install -qq ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} -r requirements/torch.txt
-  pip install -qq -c "$constraints" -r requirements/base.txt -r requirements/dev.txt -r requirements/onnx.txt \
+  pip install -qq -c "$(cat "$VENV/.constraints")" -r requirements/base.txt -r requirements/dev.txt -r requirements/onnx.txt \
     -r requirements/analysis.txt
   pip install -qq --no-deps -r requirements/sim.txt
 }
@@ -108,7 +114,7 @@ install_packages() {
 install_ros_wheels() {
   local include site
   say "installing ROS 2 wheels"
-  pip install -qq -c "$VENV/.constraints.txt" -r requirements/ros-kilted.txt
+  pip install -qq -c "$(cat "$VENV/.constraints")" -r requirements/ros-kilted.txt
   include=$(python -c 'import sysconfig; print(sysconfig.get_path("include"))')
   site=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
   find "$VENV/share" -name '*.cmake' -print0 | xargs -0 sed -i -E \
@@ -152,13 +158,14 @@ check_rendering() {
       return
     fi
   done
-  say "no working OpenGL for headless rendering; run: sudo apt install libegl1 libgl1-mesa-dri"
+  say "no working OpenGL for headless rendering; run: sudo apt install libegl1 libgl1-mesa-dri libopengl0"
   [ "$ROS" != wheels ] || exit 1
 }
 
 PACKAGE_FILES=(setup.py setup.cfg package.xml resource/video2act_ros launch/*.launch.py)
-MESSAGE_FILES=(requirements/ros-kilted.txt $(find ros2_ws/src/video2act_msgs -type f | LC_ALL=C sort))
-PYTHON_FILES=(requirements/torch.txt requirements/base.txt requirements/dev.txt requirements/onnx.txt requirements/analysis.txt requirements/sim.txt requirements/constraints.txt)
+mapfile -t MESSAGE_FILES < <(find ros2_ws/src/video2act_msgs -type f | LC_ALL=C sort)
+MESSAGE_FILES+=(requirements/ros-kilted.txt)
+PYTHON_FILES=(requirements/{torch,base,dev,onnx,analysis,sim}.txt requirements/constraints*.txt)
 
 if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
   PYTHON=$(choose_python)

@@ -20,6 +20,7 @@ from video2act_ros.cli_compare import compare_command
 from video2act_ros.cli_doctor import doctor_command
 from video2act_ros.cli_export import export_command
 from video2act_ros.cli_faults import faults_command
+from video2act_ros.cli_health import health_command
 from video2act_ros.cli_import import encode_instruction_command, import_command
 from video2act_ros.cli_onnx import bench_onnx_command
 from video2act_ros.cli_record import bag_app, bench_record_command, record_command
@@ -349,6 +350,7 @@ app.command("bench-onnx")(bench_onnx_command)
 app.command("verify-reference")(verify_reference_command)
 app.command("bench-control")(bench_control_command)
 app.command("doctor")(doctor_command)
+app.command("health")(health_command)
 app.command("faults")(faults_command)
 app.command("replay")(replay_command)
 app.command("compare")(compare_command)

@@ -82,7 +82,7 @@ def test_compressed_images_are_decoded_to_rgb():
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        (Image(height=5, width=7, encoding="16UC1", step=14, data=bytes(70)), "supported are rgb8"),
+        (Image(height=5, width=7, encoding="16UC9", step=14, data=bytes(70)), "converts rgb8"),
         (Image(height=5, width=7, encoding="rgb8", step=21, data=bytes(100)), "105 bytes are needed"),
         (Image(height=5, width=7, encoding="rgb8", step=20, data=bytes(105)), "check the camera driver"),
         (Image(encoding="rgb8"), "check the camera driver"),

@@ -80,8 +80,8 @@ def check_scheduling(machine: Machine) -> Finding:
     return warning(
         "scheduling",
         f"{granted}; rtprio limit {limit}",
-        f"grant CAP_SYS_NICE (container: --cap-add SYS_NICE), or put '@users - rtprio {priority}' into "
-        "/etc/security/limits.d/realtime.conf and log in again",
+        f"put '@users - rtprio {priority}' into /etc/security/limits.d/realtime.conf and log in again (container: "
+        f"--ulimit rtprio={priority}), or grant CAP_SYS_NICE",
     )
 
 

@@ -1,4 +1,4 @@
-"""Frames to image messages. The way back is `recording/decode_images`, which bags share.
+"""Frames to image messages, and back: by `recording/reading/decode_images`, which bags share, or by cv_bridge.
 
 Apart from the other conversions, because OpenCV is needed there and the command process does without.
 """
@@ -8,9 +8,21 @@ from __future__ import annotations
 from sensor_msgs.msg import Image
 
 from video2act_ros.core.types import CameraFrame
+from video2act_ros.recording.reading import decode_images
 from video2act_ros.recording.reading.decode_images import frame_from_compressed as frame_from_compressed
-from video2act_ros.recording.reading.decode_images import frame_from_image as frame_from_image
+from video2act_ros.ros.bridge_images import frame_by_cv_bridge
 from video2act_ros.ros.convert import ns_to_stamp, set_bytes
+
+
+def frame_from_image(message: Image, camera: str) -> CameraFrame:
+    """Return a raw image as RGB: converted here where the encoding is known, else by cv_bridge where installed.
+
+    Raises:
+        InputError: neither can convert the encoding, or the data are shorter than the header says.
+    """
+    if message.encoding in decode_images.ENCODINGS:
+        return decode_images.frame_from_image(message, camera)
+    return frame_by_cv_bridge(message, camera)
 
 
 def image_from_frame(frame: CameraFrame, frame_id: str = "") -> Image:

@@ -10,6 +10,8 @@ import os
 import shutil
 import signal
 import sys
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from video2act_ros.core.errors import BundleError, ConfigurationError, unknown_choice
@@ -27,6 +29,15 @@ RUNNER_VARIABLE = "_VIDEO2ACT_RUNNER"
 """Holds the process id of the runner in the environment of the processes that it starts."""
 
 _PR_SET_PDEATHSIG = 1  # prctl option of Linux
+
+_PIP_REMEDY = "pip install -r requirements/ros-installation.txt into the virtual environment of the nodes"
+_MODULES = {
+    "rclpy": "source the ROS 2 installation (source /opt/ros/$ROS_DISTRO/setup.bash), or run make setup without one",
+    "video2act_msgs": "build ros2_ws/src/video2act_msgs in this workspace and source its setup.bash; in a "
+    "workspace of your own link it first: ln -s video2act_ros/ros2_ws/src/video2act_msgs src/video2act_msgs",
+    "pydantic": _PIP_REMEDY,
+}
+"""What every node imports that a half-finished installation lacks, and the remedy."""
 
 # glibc mallopt: parameter number, value. Without them every large message is mapped, faulted in page by page
 # and unmapped again.
@@ -52,6 +63,15 @@ def prepare(*, may_restart: bool = False) -> None:
     if shared_memory_bytes() >= SHARED_MEMORY_NEEDED_BYTES:
         os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(share_path() / "config" / "fastdds.xml"))
     _tune_allocator()
+
+
+def check_installation() -> None:
+    """Raise ConfigurationError, with the remedy, where an installation lacks what every node imports."""
+    for module, remedy in _MODULES.items():
+        if find_spec(module) is None:
+            raise ConfigurationError(f"the Python module {module} is not installed here; {remedy}")
+    if (version := metadata.version("pydantic")) < "2":
+        raise ConfigurationError(f"pydantic {version} is too old, 2 is needed; {_PIP_REMEDY}")
 
 
 def follow_runner() -> bool:

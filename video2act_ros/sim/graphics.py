@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-INSTALL_HINT = "`apt-get install libosmesa6` (or `apt-get install libegl1 libgl1-mesa-dri`)"
+INSTALL_HINT = "`apt-get install libosmesa6` (or `apt-get install libegl1 libgl1-mesa-dri libopengl0`)"
 
 _OSMESA_NAMES = ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so")
 _EGL_NAMES = ("libEGL.so.1", "libEGL.so")

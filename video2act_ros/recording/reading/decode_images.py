@@ -19,6 +19,8 @@ _TO_RGB = {
     "bgra8": cv2.COLOR_BGRA2RGB,
     "mono8": cv2.COLOR_GRAY2RGB,
 }
+ENCODINGS = tuple(_CHANNELS)
+"""Encodings of raw images that are converted here."""
 
 
 def frame_from_image(message: Message, camera: str) -> CameraFrame:
@@ -30,7 +32,7 @@ def frame_from_image(message: Message, camera: str) -> CameraFrame:
     channels = _CHANNELS.get(message.encoding)
     if channels is None:
         raise InputError(
-            f"camera '{camera}' sends the encoding '{message.encoding}'; supported are {', '.join(_CHANNELS)} "
+            f"camera '{camera}' sends the encoding '{message.encoding}'; supported are {', '.join(ENCODINGS)} "
             "and compressed images (transport: compressed in the robot profile)"
         )
     height, width, row = int(message.height), int(message.width), int(message.width) * channels
