@@ -83,7 +83,8 @@ class YamlSource:
         except (
             yaml.YAMLError,
             ValueError,
-        ) as error:  # an unprintable character, a value its tag does not allow
+            RecursionError,
+        ) as error:  # unprintable, against its tag, too deep
             what = f"not valid YAML: {str(error).splitlines()[0]}"
             position = getattr(error, "position", 0)
             return cls(path, lines={(): text.count("\n", 0, position) + 1}, mistakes=(Mistake((), what),))
@@ -120,10 +121,9 @@ def _walk(
     """Note the line of everything below `node`; yield keys that stand twice."""
     lines.setdefault(location, node.start_mark.line + 1)
     if id(node) in above:
-        yield Mistake(
-            (), f"the anchor in line {node.start_mark.line + 1} contains itself; write the values out"
-        )
-    elif isinstance(node, yaml.SequenceNode):
+        problem = "an anchor contains itself; write the values out"
+        raise yaml.composer.ComposerError(None, None, problem, node.start_mark)
+    if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from _walk(item, (*location, index), lines, (*above, id(node)))
     elif isinstance(node, yaml.MappingNode):

@@ -170,6 +170,8 @@ def test_every_mistake_is_told_at_once_in_the_order_of_the_file(path):
         (b"name: a\n---\nname: b\n", 2, "not valid YAML: expected a single document"),
         (b"name: a\njoints: &j [*j]\n", 2, "an anchor contains itself"),
         (b"name: a\njoints: !!python/object:os.system []\n", 2, "not valid YAML"),
+        (b"[" * 5000, 1, "not valid YAML"),
+        (b"name: a\x01\n", 1, "special characters are not allowed"),
         (b"[1, 2]\n", 1, "must be keys with values; got a list"),
         (b"just text\n", 1, "must be keys with values; got the text 'just text'"),
     ],
