@@ -116,7 +116,7 @@ def _percentiles(values: dict[str, float]) -> str:
 
 @app.command()
 def run(
-    stack: Annotated[str, typer.Argument(help="real_robot or sim")] = "real_robot",
+    stack: Annotated[str, typer.Argument(help="real_robot, sim or mock")] = "real_robot",
     namespace: NamespaceOption = "",
     robot: RobotOption = "aloha_sim",
     system1_bundle: Annotated[str, typer.Option(help="bundle of System 1")] = "aloha_lift",

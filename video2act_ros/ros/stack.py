@@ -9,6 +9,7 @@ from typing import Any
 
 from video2act_ros.core.config import (
     CommandConfig,
+    MockDriverConfig,
     NodeConfig,
     ParameterValue,
     RecorderConfig,
@@ -72,13 +73,15 @@ SYSTEM2 = NodeSpec("system2_node", System2Config)
 SYSTEM1 = NodeSpec("system1_node", System1Config)
 COMMAND = NodeSpec("command_node", CommandConfig)
 SIM_ROBOT = NodeSpec("sim_robot_node", SimRobotConfig)
+MOCK_DRIVER = NodeSpec("mock_driver_node", MockDriverConfig)
 RECORDER = NodeSpec("recorder_node", RecorderConfig)
 REPLAY_NODE = NodeSpec("replay_node", ReplayConfig)
 
 REAL_ROBOT = (SYSTEM2, SYSTEM1, COMMAND)
 SIM = (*REAL_ROBOT, SIM_ROBOT)
+MOCK = (*REAL_ROBOT, MOCK_DRIVER)
 REPLAY = (*REAL_ROBOT, REPLAY_NODE)
-STACKS = {"real_robot": REAL_ROBOT, "sim": SIM}
+STACKS = {"real_robot": REAL_ROBOT, "sim": SIM, "mock": MOCK}
 
 
 def _for(parameter: str, *specs: NodeSpec) -> tuple[tuple[str, str], ...]:
@@ -91,7 +94,7 @@ ARGUMENTS = (
         "robot",
         "aloha_sim",
         "robot profile: a name under config/robots/, or a YAML file",
-        _for("robot", *SIM, RECORDER, REPLAY_NODE),
+        _for("robot", *SIM, MOCK_DRIVER, RECORDER, REPLAY_NODE),
     ),
     LaunchArgument(
         "system1_bundle",
