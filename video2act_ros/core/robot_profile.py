@@ -184,6 +184,23 @@ class RobotProfile(_Frozen):
         """Names in the model's order."""
         return tuple(camera.name for camera in self.cameras)
 
+    @property
+    def carried_joints(self) -> tuple[tuple[str, ...], ...]:
+        """Which joints each joint-state topic carries.
+
+        Those that its `names` list; the others are on the topics without such a list, or on all of them.
+        """
+        listed = {joint for source in self.joint_states for joint in source.names}
+        plain = any(not source.names for source in self.joint_states)
+        return tuple(
+            tuple(
+                joint
+                for joint in self.joint_names
+                if joint in source.names or (joint not in listed and not (plain and source.names))
+            )
+            for source in self.joint_states
+        )
+
     def array(self, field: str) -> NDArray[np.float64]:
         """Return one numeric field of every joint as (J,) float64, in the robot's own units."""
         return np.array([getattr(joint, field) for joint in self.joints], dtype=np.float64)

@@ -25,7 +25,7 @@ from video2act_ros.ros.inputs import now_ns
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.process import run_node
 from video2act_ros.sim.mock_cameras import MockCamera
-from video2act_ros.sim.mock_robot import MockRobot, carried_joints
+from video2act_ros.sim.mock_robot import MockRobot
 
 JOINTS, CAMERAS = "joints", "cameras"
 
@@ -54,7 +54,7 @@ class MockDriverNode(ManagedNode):
                 [source.names.get(joint, joint) for joint in joints],
                 [profile.joint_names.index(joint) for joint in joints],
             )
-            for source, joints in zip(profile.joint_states, carried_joints(profile), strict=True)
+            for source, joints in zip(profile.joint_states, profile.carried_joints, strict=True)
         ]
         self._cameras = [
             (

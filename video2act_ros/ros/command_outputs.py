@@ -16,6 +16,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from video2act_ros.control.command import Command
 from video2act_ros.core.robot_profile import CommandOutput, RobotProfile
 from video2act_ros.ros import qos
+from video2act_ros.ros.command_listeners import CommandListeners
 from video2act_ros.ros.convert import ns_to_stamp, s_to_duration
 
 Vector = NDArray[np.float64]
@@ -98,6 +99,16 @@ class CommandPublishers:
             )
             for output in profile.commands
         ]
+        self._listeners = (
+            ()
+            if replay
+            else tuple(
+                CommandListeners(node, publisher, f"commands[{index}]", output.type)
+                for index, (output, (_, publisher)) in enumerate(
+                    zip(profile.commands, self._outputs, strict=True)
+                )
+            )
+        )
 
     def publish(self, command: Command) -> None:
         """Send one set-point to the arm."""
@@ -112,6 +123,10 @@ class CommandPublishers:
             for topic in dict.fromkeys(topics)
             if self._node.count_publishers(topic) > topics.count(topic)
         )
+
+    def deaf(self) -> tuple[str, ...]:
+        """Return why no driver takes the commands of some outputs. Not for the control thread."""
+        return tuple(text for listeners in self._listeners if (text := listeners.absent()) is not None)
 
 
 def _topic(output: CommandOutput, replay: bool) -> str:

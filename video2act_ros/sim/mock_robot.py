@@ -57,21 +57,3 @@ class MockRobot:
         """Return for how long [s] commands have failed to come in mid-motion; None: all is well."""
         silent = [value for driver in self._drivers if (value := driver.abandoned_s(now_s)) is not None]
         return max(silent, default=None)
-
-
-def carried_joints(profile: RobotProfile) -> tuple[tuple[str, ...], ...]:
-    """Return which joints each of the profile's joint-state topics carries.
-
-    Those that its `names` list; the others are on the topics without such a list, or on all of them.
-    """
-    listed = {joint for source in profile.joint_states for joint in source.names}
-    rest = [joint for joint in profile.joint_names if joint not in listed]
-    plain = any(not source.names for source in profile.joint_states)
-    return tuple(
-        tuple(
-            joint
-            for joint in profile.joint_names
-            if joint in source.names or (joint in rest and (not plain or not source.names))
-        )
-        for source in profile.joint_states
-    )

@@ -9,7 +9,7 @@ from video2act_ros.core.errors import InputError
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.sim.driver import TrajectoryPoint
 from video2act_ros.sim.mock_cameras import MockCamera
-from video2act_ros.sim.mock_robot import MockRobot, carried_joints
+from video2act_ros.sim.mock_robot import MockRobot
 
 PROFILES = sorted((Path(__file__).parents[3] / "config" / "robots").glob("*.yaml"))
 PERIOD_S = 0.01
@@ -60,12 +60,12 @@ def test_without_commands_the_robot_brakes_and_stands(path):
 def test_every_joint_is_on_a_joint_state_topic(path):
     """Together the topics carry every joint, each with the name that its driver uses."""
     profile = load_robot_profile(path)
-    assert {joint for joints in carried_joints(profile) for joint in joints} == set(profile.joint_names)
+    assert {joint for joints in profile.carried_joints for joint in joints} == set(profile.joint_names)
 
 
 def test_topics_without_names_carry_what_no_other_lists(robot_profile):
     """Two topics without a list of names cannot be told apart: both carry everything."""
-    assert carried_joints(robot_profile) == (robot_profile.joint_names, robot_profile.joint_names)
+    assert robot_profile.carried_joints == (robot_profile.joint_names, robot_profile.joint_names)
 
 
 def test_a_command_for_unknown_joints_is_refused(robot_profile):
