@@ -144,6 +144,20 @@ def still_bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def still_bundle_of(tmp_path_factory):
+    """Write, once per robot, a bundle that leaves its arm joints where they are."""
+    folders = {}
+
+    def of(profile):
+        if profile.name not in folders:
+            folder = tmp_path_factory.mktemp("models") / profile.name
+            folders[profile.name] = write_tiny_bundle(folder, action_std=0.0, robot=profile)
+        return folders[profile.name]
+
+    return of
+
+
+@pytest.fixture(scope="session")
 def sibling_bundle(tmp_path_factory):
     """Another policy for the same features."""
     return write_tiny_bundle(tmp_path_factory.mktemp("models") / "sibling", policy_seed=2)
