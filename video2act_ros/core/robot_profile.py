@@ -260,9 +260,18 @@ def load_robot_profile(path: Path) -> RobotProfile:
         source = YamlSource.read(path)
     except OSError as error:
         raise ProfileError(f"robot profile {path} cannot be read: {error.strerror}") from error
+    return profile_from(source)
+
+
+def profile_from(source: YamlSource) -> RobotProfile:
+    """Check a robot profile that was read already.
+
+    Raises:
+        ProfileError: it has mistakes; the message lists each with its line.
+    """
     mistakes = list(source.mistakes)
     if source.content is not None or not mistakes:
         mistakes += [*schema_mistakes(RobotProfile, source.content), *broken_rules(source.content)]
     if mistakes:
-        raise ProfileError.of(path, source.describe(mistakes))
+        raise ProfileError.of(source.path, source.describe(mistakes))
     return RobotProfile.model_validate(source.content)

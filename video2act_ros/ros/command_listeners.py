@@ -7,14 +7,8 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from video2act_ros.core.config import RecorderConfig
+from video2act_ros.core.topic_list import COMMAND_TYPES
 from video2act_ros.ros.publisher import GuardedPublisher
-
-ROS_TYPES = {
-    "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
-    "forward_position": "std_msgs/msg/Float64MultiArray",
-    "joint_state": "sensor_msgs/msg/JointState",
-}
-"""What `ros2 topic list -t` calls the messages of a command output's types."""
 
 
 class CommandListeners:
@@ -23,7 +17,7 @@ class CommandListeners:
     def __init__(self, node: Node, publisher: GuardedPublisher, key: str, output_type: str) -> None:
         """Prepare; `key` is where the output stands in the robot profile."""
         self._node, self._publisher, self._key = node, publisher, key
-        self._type = ROS_TYPES[output_type]
+        self._type = COMMAND_TYPES[output_type]
 
     def absent(self) -> str | None:
         """Return why no driver takes the commands, and what to do; None where one does."""
@@ -48,7 +42,7 @@ class CommandListeners:
         )
 
     def _remedy(self, taken: str) -> str:
-        known = {ros_type: name for name, ros_type in ROS_TYPES.items()}
+        known = {ros_type: name for name, ros_type in COMMAND_TYPES.items()}
         if taken in known:
             return f"set {self._key}.type: {known[taken]}"
         return f"let {self._key}.topic name a topic of a controller that takes it"

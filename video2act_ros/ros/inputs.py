@@ -9,15 +9,12 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.core.robot_profile import Camera, RobotProfile
+from video2act_ros.core.topic_list import IMAGE_TYPES
 from video2act_ros.core.types import CameraFrame, JointSample
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert import JointStateMerger, stamp_to_ns
 from video2act_ros.ros.convert_images import frame_from_compressed, frame_from_image
 from video2act_ros.ros.lifecycle import ManagedNode
-
-
-IMAGE_TYPES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
-"""What `ros2 topic list -t` calls the messages of a camera's transports."""
 
 
 def now_ns(node: Node) -> int:
