@@ -8,7 +8,9 @@ from mock_stack import MockStack
 from rclpy.parameter import Parameter
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
+from typer.testing import CliRunner
 
+from video2act_ros.cli import app
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.nodes.mock_driver_node import MockDriverNode
 
@@ -71,6 +73,38 @@ def test_a_shipped_profile_comes_to_shadow_and_to_engaged(make_robot, path):
     check_commands(robot)
     assert operator.call("disengage").success
     operator.wait_for_state("shadow")
+
+
+URDF = """<robot name="drafted">
+  <joint name="shoulder" type="revolute"><limit lower="-1.5" upper="1.5" velocity="1.0" effort="9"/></joint>
+  <joint name="elbow" type="continuous"/>
+  <joint name="finger" type="prismatic"><limit lower="0.0" upper="0.04" velocity="0.2" effort="5"/></joint>
+</robot>
+"""
+TOPICS = """\
+/arm_controller/joint_trajectory [trajectory_msgs/msg/JointTrajectory]
+/gripper_position_controller/commands [std_msgs/msg/Float64MultiArray]
+/joint_states [sensor_msgs/msg/JointState]
+/camera/color/image_raw [sensor_msgs/msg/Image]
+/wrist_camera/image_raw/compressed [sensor_msgs/msg/CompressedImage]
+"""
+
+
+def test_a_drafted_profile_comes_to_engaged(make_robot, tmp_path):
+    """Round trip: a URDF and a topic list make a profile whose robot the mock driver is, and that can be driven."""
+    (tmp_path / "arm.urdf").write_text(URDF)
+    (tmp_path / "topics.txt").write_text(TOPICS)
+    path = tmp_path / "drafted.yaml"
+    files = [str(tmp_path / "arm.urdf"), "--topics", str(tmp_path / "topics.txt"), "--output", str(path)]
+    result = CliRunner().invoke(app, ["new-robot", *files])
+    assert result.exit_code == 0, result.output
+    robot = make_robot(path)
+    robot.operator.engage()
+    robot.operator.wait_for_state("engaged")
+    robot.operator.wait_for(
+        lambda: all(len(messages) >= 5 for messages in robot.operator.commands.values()), "commands"
+    )
+    check_commands(robot)
 
 
 def test_only_what_the_profile_has_can_be_silenced(make_node):
