@@ -22,6 +22,6 @@ def difference(first: Sequence[str], second: Sequence[str], owners: tuple[str, s
         index = next(i for i, pair in enumerate(zip(first, second, strict=True)) if pair[0] != pair[1])
         texts = [
             f"the order differs from number {index + 1} on: {owners[0]} has {first[index]} there, "
-            f"{owners[1]} {second[index]}"
+            f"{owners[1]} {second[index]}; {owners[0]}'s order is {', '.join(first)}"
         ]
     return "; ".join(texts)

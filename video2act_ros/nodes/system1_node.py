@@ -133,7 +133,7 @@ class System1Node(ModelNode["LoadedPolicy"]):
         if names != profile.joint_names:
             different = difference(names, profile.joint_names, ("the bundle", "the profile"))
             raise ConfigurationError(
-                f"bundle '{bundle}' moves {len(names)} joints ({', '.join(names)}), robot profile "
+                f"bundle '{bundle}' moves {len(names)} joints, robot profile "
                 f"'{profile.name}' has {len(profile.joints)}: {different}; names and order must be equal: "
                 "choose the profile of the bundle's robot (robot:=…), or a bundle of this robot"
             )

@@ -8,7 +8,11 @@ from video2act_ros.core.name_lists import difference
     [
         (("a", "b"), ("a", "b"), ""),
         (("a", "b", "c"), ("a", "d"), "only one has b, c; only two has d"),
-        (("a", "b", "c"), ("a", "c", "b"), "the order differs from number 2 on: one has b there, two c"),
+        (
+            ("a", "b", "c"),
+            ("a", "c", "b"),
+            "the order differs from number 2 on: one has b there, two c; one's order is a, b, c",
+        ),
         ((), ("a",), "only two has a"),
     ],
 )
