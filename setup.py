@@ -6,7 +6,15 @@ from setuptools import find_packages, setup
 
 PACKAGE = "video2act_ros"
 SHARE = Path("share") / PACKAGE
-NODES = ("system2_node", "system1_node", "command_node", "sim_robot_node", "recorder_node", "replay_node")
+NODES = (
+    "system2_node",
+    "system1_node",
+    "command_node",
+    "sim_robot_node",
+    "mock_driver_node",
+    "recorder_node",
+    "replay_node",
+)
 
 
 def data_files() -> list[tuple[str, list[str]]]:

@@ -26,7 +26,9 @@ CAMERAS = ("cam_high", "cam_wrist")
 INSTRUCTIONS = ("lift the cube", "drop the cube")
 
 
-def policy_config(features: int, spatial: int, motion: int, history: int = 1) -> PolicyConfig:
+def policy_config(
+    features: int, spatial: int, motion: int, history: int = 1, joints=JOINTS, grippers=(2,), cameras=CAMERAS
+) -> PolicyConfig:
     return PolicyConfig.model_validate(
         {
             "hidden": 32,
@@ -36,9 +38,9 @@ def policy_config(features: int, spatial: int, motion: int, history: int = 1) ->
             "norm": "rms",
             "lang_dim": 8,
             "max_lang": 3,
-            "state_vector": {"size": 3, "indices": (0, 1, 2)},
-            "actions": {"representation": "joint_relative", "gripper_joints": (2,)},
-            "images": {"dim": 16, "tokens_per_image": 6, "history": history, "cameras": CAMERAS},
+            "state_vector": {"size": len(joints), "indices": tuple(range(len(joints)))},
+            "actions": {"representation": "joint_relative", "gripper_joints": grippers},
+            "images": {"dim": 16, "tokens_per_image": 6, "history": history, "cameras": cameras},
             "vision": {
                 "kind": "conv",
                 "image_width": 32,
@@ -85,20 +87,24 @@ ENCODER = {
 }
 
 
-def write_tiny_bundle(folder, seed=0, policy_seed=None, action_std=0.1, history=1):
-    """Write a bundle of both systems with random weights for the test robot; `seed` decides the features.
+def write_tiny_bundle(folder, seed=0, policy_seed=None, action_std=0.1, history=1, robot=None):
+    """Write a bundle of both systems with random weights; `seed` decides the features.
 
-    With `action_std` 0 every action is the same: the arm stays where it is.
+    It is for the test robot, or for the RobotProfile `robot`. With `action_std` 0 every action is the same: the
+    arm stays where it is.
     """
+    joints = JOINTS if robot is None else robot.joint_names
+    cameras = CAMERAS if robot is None else robot.camera_names
+    grippers = (2,) if robot is None else tuple(i for i, joint in enumerate(robot.joints) if joint.gripper)
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    encoder = VideoEncoder(VideoEncoderConfig.model_validate(ENCODER))
-    config = policy_config(encoder.config.feature_dim, 4, 8, history)
+    encoder = VideoEncoder(VideoEncoderConfig.model_validate(ENCODER | {"camera": cameras[0]}))
+    config = policy_config(encoder.config.feature_dim, 4, 8, history, joints, grippers, cameras)
     if policy_seed is not None:
         torch.manual_seed(policy_seed)
     policy = Policy(config).eval()
     torch.nn.init.normal_(policy.model.final_layer.ffn_final.fc2.weight, std=action_std)
-    images = {name: random.integers(0, 256, (32, 32, 3), dtype=np.uint8) for name in CAMERAS}
+    images = {name: random.integers(0, 256, (32, 32, 3), dtype=np.uint8) for name in cameras}
     texts = {
         text: (
             random.standard_normal((3, 8)).astype(np.float32),
@@ -114,10 +120,12 @@ def write_tiny_bundle(folder, seed=0, policy_seed=None, action_std=0.1, history=
             made_with=("tests/conftest.py",),
             policy=policy,
             encoder=encoder,
-            joint_names=JOINTS,
+            joint_names=joints,
             instructions=texts,
             window=random.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8),
-            observation=Observation(0, images, dict.fromkeys(CAMERAS, 0), np.zeros(3), 0, INSTRUCTIONS[0]),
+            observation=Observation(
+                0, images, dict.fromkeys(cameras, 0), np.zeros(len(joints)), 0, INSTRUCTIONS[0]
+            ),
         ),
     )
     return folder
@@ -133,6 +141,20 @@ def bundle(tmp_path_factory):
 def still_bundle(tmp_path_factory):
     """A small bundle whose policy leaves the arm joints where they are."""
     return write_tiny_bundle(tmp_path_factory.mktemp("models") / "still", action_std=0.0)
+
+
+@pytest.fixture(scope="session")
+def still_bundle_of(tmp_path_factory):
+    """Write, once per robot, a bundle that leaves its arm joints where they are."""
+    folders = {}
+
+    def of(profile):
+        if profile.name not in folders:
+            folder = tmp_path_factory.mktemp("models") / profile.name
+            folders[profile.name] = write_tiny_bundle(folder, action_std=0.0, robot=profile)
+        return folders[profile.name]
+
+    return of
 
 
 @pytest.fixture(scope="session")

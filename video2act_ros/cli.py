@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from video2act_ros.cli_bench_control import bench_control_command
@@ -22,6 +23,7 @@ from video2act_ros.cli_export import export_command
 from video2act_ros.cli_faults import faults_command
 from video2act_ros.cli_health import health_command
 from video2act_ros.cli_import import encode_instruction_command, import_command
+from video2act_ros.cli_new_robot import new_robot_command
 from video2act_ros.cli_onnx import bench_onnx_command
 from video2act_ros.cli_record import bag_app, bench_record_command, record_command
 from video2act_ros.cli_replay import replay_command
@@ -117,7 +119,7 @@ def _percentiles(values: dict[str, float]) -> str:
 
 @app.command()
 def run(
-    stack: Annotated[str, typer.Argument(help="real_robot or sim")] = "real_robot",
+    stack: Annotated[str, typer.Argument(help="real_robot, sim or mock")] = "real_robot",
     namespace: NamespaceOption = "",
     robot: RobotOption = "aloha_sim",
     system1_bundle: Annotated[str, typer.Option(help="bundle of System 1")] = "aloha_lift",
@@ -351,6 +353,7 @@ app.command("verify-reference")(verify_reference_command)
 app.command("bench-control")(bench_control_command)
 app.command("doctor")(doctor_command)
 app.command("health")(health_command)
+app.command("new-robot")(new_robot_command)
 app.command("faults")(faults_command)
 app.command("replay")(replay_command)
 app.command("compare")(compare_command)
@@ -386,7 +389,8 @@ def main() -> None:
     try:
         app()
     except Video2ActError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        text = f"[red]error:[/] {escape(str(error))}"
+        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

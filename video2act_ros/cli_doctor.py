@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from video2act_ros.doctor.findings import Finding, Level
 from video2act_ros.doctor.machine import Machine, ThisMachine
@@ -25,11 +25,16 @@ _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
 def doctor_command(
     report: Annotated[Path | None, typer.Option("--json", help="write the findings as JSON")] = None,
+    robot: Annotated[
+        list[str] | None,
+        typer.Option(help="also check this robot profile: a file, or a name; may be repeated"),
+    ] = None,
     models: Annotated[bool, typer.Option("--models", help="also import torch and tell its device")] = False,
 ) -> None:
     """Tell what this machine grants the stack; status 1 only when something keeps it from running."""
     with console.status("looking at this machine"):
-        findings = list(diagnose(ThisMachine(), environment.share_path(), models=models))
+        profiles = [environment.resolve_profile(name) for name in robot or ()]
+        findings = list(diagnose(ThisMachine(), environment.share_path(), profiles, models=models))
     console.print(_table(findings))
     counts = {level: sum(item.level is level for item in findings) for level in Level}
     console.print(", ".join(f"{count} {level.value}" for level, count in counts.items()))
@@ -40,25 +45,30 @@ def doctor_command(
     raise typer.Exit(1 if counts[Level.PROBLEM] else 0)
 
 
-def diagnose(machine: Machine, share: Path, *, models: bool) -> Iterator[Finding]:
+def diagnose(
+    machine: Machine, share: Path, profiles: Iterable[Path] = (), *, models: bool
+) -> Iterator[Finding]:
     """Yield every finding; those that import heavy libraries come last.
 
     Args:
         machine: what to look at.
         share: the package's share folder.
+        profiles: robot profiles to check beside those of the share folder.
         models: also import torch.
     """
-    from video2act_ros.doctor.stack_checks import check_device, check_stack
+    from video2act_ros.doctor.stack_checks import check_device, check_profile, check_stack
 
     yield from check_timing(machine)
     yield from check_ros(machine, share)
     yield from check_stack(machine, share)
+    for path in profiles:
+        yield from check_profile(path)
     if models:
         yield check_device()
 
 
 def _table(findings: list[Finding]) -> Table:
-    table = Table("", "what", "found", "remedy")
+    table = Table("", "what", Column("found", overflow="fold"), Column("remedy", overflow="fold"))
     for item in findings:
         word = f"[{_COLOURS[item.level]}]{item.level.value}[/]"
         table.add_row(word, escape(item.topic), escape(item.text), escape(item.remedy))

@@ -269,13 +269,15 @@ def test_engage_is_refused_without_inputs(world):
     """Every missing input is named, missing joints by their names."""
     world.positions = {"shoulder": 0.0}
     world.measuring = True
-    world.wait_for(lambda: "carried elbow, gripper" in world.problems, "the missing joints")
+    world.wait_for(
+        lambda: "carries shoulder, but not their_elbow, gripper" in world.problems, "the missing joints"
+    )
     response = world.call(Trigger, "engage")
     assert not response.success
     assert "no joint state" in response.message
     assert "no chunk of this epoch" in response.message
     assert "elbow, gripper" in response.message
-    assert "joint_states.names" in response.message
+    assert "joint_states[0].names" in response.message
 
 
 def test_engaged_follows_the_chunks_on_every_output(world):

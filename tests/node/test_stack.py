@@ -22,6 +22,8 @@ from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import (
     ARGUMENTS,
     COMMAND,
+    MOCK,
+    MOCK_DRIVER,
     REAL_ROBOT,
     RECORDER,
     REPLAY,
@@ -46,7 +48,7 @@ class ManagedCommand(ManagedNode):
 
 TIMEOUT_S = 120.0  # three processes that import the model libraries on a busy machine
 ROOT = Path(__file__).parents[2]
-ALL = (*SIM, RECORDER, REPLAY_NODE)
+ALL = (*SIM, MOCK_DRIVER, RECORDER, REPLAY_NODE)
 
 
 def test_every_key_of_the_parameter_file_exists_in_the_schema():
@@ -99,7 +101,7 @@ def test_the_arguments_are_those_of_the_documentation():
 
 def test_every_node_is_installed_as_an_executable():
     """setup.py lists the nodes once more, because it may import nothing."""
-    listed = re.search(r"^NODES = \((.*)\)", (ROOT / "setup.py").read_text(), re.MULTILINE)
+    listed = re.search(r"^NODES = \((.*?)\)", (ROOT / "setup.py").read_text(), re.MULTILINE | re.DOTALL)
     assert listed is not None
     assert set(re.findall(r'"(\w+)"', listed[1])) == {spec.executable for spec in ALL}
     for spec in ALL:
@@ -197,7 +199,7 @@ def test_the_launch_files_start_the_same_nodes():
 
     from launch import LaunchContext
 
-    for name, specs in (("real_robot", REAL_ROBOT), ("sim", SIM), ("replay", REPLAY)):
+    for name, specs in (("real_robot", REAL_ROBOT), ("sim", SIM), ("mock", MOCK), ("replay", REPLAY)):
         path = ROOT / "launch" / f"{name}.launch.py"
         spec = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)
@@ -292,9 +294,10 @@ def test_files_are_found_by_name_or_path(tmp_path):
         environment.resolve_profile("unicorn")
 
 
-def test_the_simulated_robot_stops_last():
+def test_what_stands_in_for_the_robot_stops_last():
     """It must see the arm brought to a hold."""
     assert SIM[-1] is SIM_ROBOT
+    assert MOCK[-1] is MOCK_DRIVER
 
 
 @pytest.mark.parametrize("control", ["separate", "in_process"])

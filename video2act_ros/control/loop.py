@@ -93,6 +93,16 @@ class ControlLoop:
         with self._lock:
             self._supervisor.watchdog.on_other_publishers(others, now_ns)
 
+    def on_deaf_outputs(self, reasons: Iterable[str], now_ns: int) -> None:
+        """Take why no driver listens to some command outputs now, one text per output."""
+        with self._lock:
+            self._supervisor.watchdog.on_deaf_outputs(reasons, now_ns)
+
+    def on_missing_joints(self, reasons: tuple[str, ...]) -> None:
+        """Take why joints have not been measured yet, in words; empty: all have."""
+        with self._lock:
+            self._supervisor.watchdog.on_missing_joints(reasons)
+
     def on_external(self, positions: Vector, now_ns: int) -> str | None:
         """Let an external source drive to `positions` (J,), finite, in policy units; return why not, or None.
 
@@ -203,7 +213,7 @@ class ControlLoop:
             state = core.state
             return LoopStatus(
                 mode=state.mode,
-                reason=state.reason,
+                reason=core.reason,
                 source=state.source,
                 speed_scale=core.policy.scale,
                 emergency_stop=state.emergency_stop or core.stop_pressed,
@@ -216,7 +226,7 @@ class ControlLoop:
                 ages=InputAges.at(now_ns, core.policy.newest, core.joints),
                 execution_horizon_s=core.policy.horizon_s(now_ns),
                 sending=state.sending,
-                warnings=core.watchdog.others,
+                warnings=(*core.watchdog.others, *core.watchdog.deaf),
             )
 
     def _follow_bundle(self, system: str, bundle_id: str, now_ns: int) -> Refusal | None:

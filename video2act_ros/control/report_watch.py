@@ -32,6 +32,7 @@ class ReportWatch:
 
     def __init__(self, profile: RobotProfile) -> None:
         self._cameras = profile.camera_names
+        self._topics = {camera.name: camera.topic for camera in profile.cameras}
         limits = profile.thresholds
         self._thresholds: dict[InputCheck, Threshold] = {
             check: getattr(limits, f"{check.value}_s") for check in InputCheck
@@ -90,7 +91,10 @@ class ReportWatch:
         value_s = row.value_s
         if row.check is InputCheck.IMAGE_AGE:
             if value_s is None:
-                return Problem(Outcome.HOLD, f"no camera image of {row.camera} yet; check the camera driver")
+                where = f" on {self._topics[row.camera]}" if row.camera in self._topics else ""
+                return Problem(
+                    Outcome.HOLD, f"no camera image of {row.camera} yet; check the camera driver{where}"
+                )
             if silence is None:
                 value_s += age_s
         if value_s is None:

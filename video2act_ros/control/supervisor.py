@@ -55,7 +55,15 @@ class Supervisor:
         self.stop_pressed = False  # the emergency stop topic's last value
         self.would_be: Command | None = None
         self._external = ExternalSource(settings.external_timeout_s)
+        self._obstacles: tuple[str, ...] = ()  # what would refuse to engage; known in shadow
         self._now_ns: int | None = None
+
+    @property
+    def reason(self) -> str:
+        """The run state's reason; in shadow also what is in the way of engaging now."""
+        if self.state.mode is not RunMode.SHADOW or not self._obstacles:
+            return self.state.reason
+        return f"{self.state.reason}; in the way now: {'; '.join(self._obstacles)}"
 
     # -- requests -----------------------------------------------------------------------------------
 
@@ -134,6 +142,7 @@ class Supervisor:
             self.arm.let_go()
             good = not any(problem.outcome is not Outcome.SLOW for problem in problems)
             self.would_be = Command(now_ns, target) if good and target is not None else None
+            self._obstacles = (*self._refusals(problems), *self._out_of_reach())
             return None
         command = self.arm.step(now_ns, due_ns, self._wanted(now_ns, target))
         self.policy.record(due_ns, command.state.positions)
@@ -221,7 +230,7 @@ class Supervisor:
     def _refusals(self, problems: tuple[Problem, ...]) -> tuple[str, ...]:
         """Return every reason not to take the arm; what only slows is none."""
         texts = [problem.text for problem in problems if problem.outcome is not Outcome.SLOW]
-        others = [text for text in self.watchdog.others if text not in texts]
+        others = [text for text in (*self.watchdog.others, *self.watchdog.deaf) if text not in texts]
         pressed = (
             [f"{EMERGENCY_STOP}: the topic's last value is true; release it"] if self.stop_pressed else []
         )

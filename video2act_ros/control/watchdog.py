@@ -12,6 +12,8 @@ from video2act_ros.core.input_report import InputReport
 from video2act_ros.core.robot_profile import Outcome, RobotProfile, Threshold
 from video2act_ros.core.types import NS_PER_S, ActionChunk, JointSample
 
+_DEAF_S = 0.5  # so long may a listener be away while commands are sent: discovery is not instant
+
 
 @dataclass(frozen=True, slots=True)
 class InputAges:
@@ -55,6 +57,8 @@ class Watchdog:
         self._reports = ReportWatch(profile)
         self._others: dict[str, str] = {}  # command topics that somebody else publishes: who
         self._others_since_ns: dict[str, int] = {}
+        self._deaf_since_ns: dict[str, int] = {}  # why no driver takes the commands of an output
+        self._missing_joints: tuple[str, ...] = ()
 
     def on_report(self, report: InputReport) -> None:
         """Take what one system sees of its own inputs."""
@@ -64,6 +68,19 @@ class Watchdog:
         """Take on which command topics somebody else publishes now: who, and the remedy, in words."""
         self._others = dict(others)
         self._others_since_ns = {topic: self._others_since_ns.get(topic, now_ns) for topic in others}
+
+    def on_deaf_outputs(self, reasons: Iterable[str], now_ns: int) -> None:
+        """Take why no driver listens to some command outputs now, one text per output."""
+        self._deaf_since_ns = {text: self._deaf_since_ns.get(text, now_ns) for text in reasons}
+
+    def on_missing_joints(self, reasons: tuple[str, ...]) -> None:
+        """Take why joints have not been measured yet, in words; empty: all have."""
+        self._missing_joints = reasons
+
+    @property
+    def deaf(self) -> tuple[str, ...]:
+        """Why no driver takes the commands of some outputs."""
+        return tuple(self._deaf_since_ns)
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -77,10 +94,11 @@ class Watchdog:
         """Drop every report: after a step of the clock to `now_ns` their stamps mean nothing."""
         self._reports.clear()
         self._others_since_ns = dict.fromkeys(self._others_since_ns, now_ns)
+        self._deaf_since_ns = dict.fromkeys(self._deaf_since_ns, now_ns)
 
     def robot_problems(self, now_ns: int, joints: JointSample | None) -> tuple[Problem, ...]:
         """Return what is wrong with the arm itself, whoever drives it: joint states, command topics."""
-        return (*self._robot(now_ns, joints), *self._other_publishers(now_ns))
+        return (*self._robot(now_ns, joints), *self._other_publishers(now_ns), *self._deaf_outputs(now_ns))
 
     def policy_problems(
         self, now_ns: int, chunk: ActionChunk | None, missing: str = "check System 1"
@@ -99,7 +117,8 @@ class Watchdog:
         age_s = InputAges.at(now_ns, None, joints).joint_state_s
         remedy = "check the robot driver"
         if age_s is None:
-            yield Problem(Outcome.HOLD, f"no joint state yet; {remedy}")
+            why = "; ".join(self._missing_joints) or remedy
+            yield Problem(Outcome.HOLD, f"no joint state yet; {why}")
         else:
             yield from _too_old("joint state", self._thresholds.joint_state_age_s, age_s, remedy)
 
@@ -109,6 +128,11 @@ class Watchdog:
             outcome = self._thresholds.second_publisher_s.outcome(lasting_s)
             if outcome is not None:
                 yield Problem(outcome, self._other_text(topic))
+
+    def _deaf_outputs(self, now_ns: int) -> Iterator[Problem]:
+        for text, since_ns in self._deaf_since_ns.items():
+            if (now_ns - since_ns) / NS_PER_S > _DEAF_S:
+                yield Problem(Outcome.HOLD, text)
 
     def _policy(self, ages: InputAges, missing: str) -> Iterator[Problem]:
         limits, late = self._thresholds, False

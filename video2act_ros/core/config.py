@@ -269,6 +269,34 @@ class SimRobotConfig(NodeConfig):
 
 
 @dataclass(frozen=True, slots=True)
+class MockDriverConfig(NodeConfig):
+    """Parameters of `/mock_driver`."""
+
+    NODE_NAME: ClassVar[str] = "mock_driver"
+
+    robot: str = parameter("aloha_sim", "robot profile: a YAML file, or a name under config/robots/")
+    joint_rate_hz: float = parameter(
+        100.0, "rate of the joint states", unit="Hz", minimum=10.0, maximum=500.0
+    )
+    camera_rate_hz: float = parameter(20.0, "rate of each camera", unit="Hz", minimum=1.0, maximum=60.0)
+    image_width: int = parameter(160, "width of published images", unit="px", minimum=32, maximum=1920)
+    image_height: int = parameter(120, "height of published images", unit="px", minimum=32, maximum=1080)
+    image_noise: float = parameter(
+        2.0, "standard deviation of the sensor noise in grey levels", minimum=0.0, maximum=50.0
+    )
+    command_timeout_s: float = parameter(
+        0.2,
+        "without a command for this long the drivers brake and hold",
+        unit="s",
+        minimum=0.02,
+        maximum=10.0,
+    )
+    silent: str = parameter(
+        "", "what is not published from now on: joints, cameras, or a camera's name", read_only=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RecorderConfig(NodeConfig):
     """Parameters of `/recorder`."""
 

@@ -8,13 +8,34 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from video2act_ros.core.errors import ConfigurationError, InputError
+from video2act_ros.core.robot_rules import broken_rules
+from video2act_ros.core.schema_mistakes import schema_mistakes
+from video2act_ros.core.yaml_source import YamlSource, path_text
 
-PositiveFloat = Annotated[float, Field(gt=0)]
+
+class ProfileError(ConfigurationError):
+    """A robot profile cannot be used. `mistakes` holds one line each: file, line, key, what to write instead."""
+
+    def __init__(self, text: str, mistakes: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.mistakes = mistakes
+
+    @classmethod
+    def of(cls, path: Path, mistakes: tuple[str, ...]) -> ProfileError:
+        """Return the refusal of a file for its mistakes."""
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        return cls("\n  ".join((f"robot profile '{path.stem}' has {count}:", *mistakes)), mistakes)
+
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
+Share = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=1)]
+Text = Annotated[str, Field(min_length=1)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 class _Frozen(BaseModel):
@@ -24,46 +45,44 @@ class _Frozen(BaseModel):
 class Joint(_Frozen):
     """One joint in the policy's order, its limits in the robot's own unit (rad, or m for a gripper)."""
 
-    name: str
-    position_min: float
-    position_max: float
-    velocity_max: PositiveFloat
-    acceleration_max: PositiveFloat
-    jerk_max: PositiveFloat
-    start: float
-    gripper: bool = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Joint:
-        if not self.position_min < self.position_max:
-            raise ValueError(f"joint '{self.name}': position_min must be below position_max")
-        if not self.position_min <= self.start <= self.position_max:
-            raise ValueError(f"joint '{self.name}': start lies outside its position limits")
-        return self
+    name: Text = Field(description="our name of the joint", examples=["left_waist"])
+    position_min: Number = Field(description="lower end of commands", examples=[-1.5])
+    position_max: Number = Field(description="upper end of commands", examples=[1.5])
+    velocity_max: Positive = Field(description="largest speed, per s", examples=[0.5])
+    acceleration_max: Positive = Field(description="largest change of the speed, per s²", examples=[2.0])
+    jerk_max: Positive = Field(description="largest change of the acceleration, per s³", examples=[50.0])
+    start: Number = Field(description="where an episode starts", examples=[0.0])
+    gripper: Flag = False
 
 
 class Camera(_Frozen):
     """One camera: the model's name for it and the topic that carries its images."""
 
-    name: str
-    topic: str
+    name: Text = Field(description="the model's name of the camera", examples=["cam_high"])
+    topic: Text = Field(description="of its images", examples=["/cam_high/image_raw"])
     transport: Literal["raw", "compressed"] = "raw"
 
 
 class JointStateSource(_Frozen):
     """A JointState topic and, where its names differ from ours, how they map (ours: theirs)."""
 
-    topic: str
-    names: dict[str, str] = Field(default_factory=dict)
+    topic: Text = Field(description="of the measured joints", examples=["/joint_states"])
+    names: dict[str, Text] = Field(default_factory=dict)
 
 
 class CommandOutput(_Frozen):
     """A command topic, its message type, and the joints it drives in the order they are sent."""
 
-    topic: str
-    type: Literal["joint_trajectory", "forward_position", "joint_state"]
-    joints: tuple[str, ...]
-    names: dict[str, str] = Field(default_factory=dict)
+    topic: Text = Field(
+        description="that the driver listens to", examples=["/arm_controller/joint_trajectory"]
+    )
+    type: Literal["joint_trajectory", "forward_position", "joint_state"] = Field(
+        description="of the message", examples=["joint_trajectory"]
+    )
+    joints: tuple[Text, ...] = Field(
+        min_length=1, description="that the output drives, in the order sent", examples=["[waist, shoulder]"]
+    )
+    names: dict[str, Text] = Field(default_factory=dict)
 
 
 class Outcome(IntEnum):
@@ -77,20 +96,25 @@ class Outcome(IntEnum):
 class Threshold(_Frozen):
     """From which value on each outcome applies; None: never. A plain number in YAML means `hold`."""
 
-    slow: PositiveFloat | None = None
-    hold: PositiveFloat | None = None
-    fault: PositiveFloat | None = None
+    slow: Positive | None = None
+    hold: Positive | None = None
+    fault: Positive | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _from_number(cls, value: object) -> object:
+        if isinstance(value, (str, bool, type(None), list)):
+            raise ValueError("must be a number or {slow: …, hold: …, fault: …}, such as 0.5 or {hold: 0.5}")
         return {"hold": value} if isinstance(value, (int, float)) else value
 
     @model_validator(mode="after")
     def _check(self) -> Threshold:
         limits = [limit for limit in (self.slow, self.hold, self.fault) if limit is not None]
-        if not limits or limits != sorted(limits):
-            raise ValueError("give at least one of slow, hold and fault, in rising order")
+        if not limits:
+            raise ValueError("give at least one of slow, hold and fault, such as {hold: 0.5}")
+        if limits != sorted(limits):
+            given = ", ".join(f"{limit:g}" for limit in limits)
+            raise ValueError(f"slow, hold and fault must stand in rising order; got {given}")
         return self
 
     @property
@@ -107,41 +131,47 @@ class Threshold(_Frozen):
 class Thresholds(_Frozen):
     """What is watched, and when it slows or stops the arm."""
 
-    joint_state_age_s: Threshold
-    chunk_age_s: Threshold  # counted from its observation
-    latent_age_s: Threshold  # counted from the newest frame of their window
-    image_age_s: Threshold  # of every camera of the profile
-    image_frozen_s: Threshold  # unchanged while joints move
-    image_dark_s: Threshold  # without content
-    frame_gap_s: Threshold  # between two frames of System 2's history
-    tracking_error_rad: Threshold  # between command and measured arm joints
-    second_publisher_s: Threshold  # somebody else publishes commands
-    camera_skew_s: PositiveFloat  # largest difference of capture times within one set of images
+    joint_state_age_s: Threshold = Field(description="newest joint state", examples=[0.2])
+    chunk_age_s: Threshold = Field(description="counted from its observation", examples=[1.0])
+    latent_age_s: Threshold = Field(description="from the newest frame of their window", examples=[2.0])
+    image_age_s: Threshold = Field(description="of every camera of the profile", examples=[0.5])
+    image_frozen_s: Threshold = Field(description="unchanged while joints move", examples=[0.5])
+    image_dark_s: Threshold = Field(description="without content", examples=[0.3])
+    frame_gap_s: Threshold = Field(description="between two frames of System 2's history", examples=[1.0])
+    tracking_error_rad: Threshold = Field(
+        description="between command and measured arm joints", examples=["{hold: 0.2, fault: 0.5}"]
+    )
+    second_publisher_s: Threshold = Field(
+        description="somebody else publishes commands", examples=["{fault: 0.1}"]
+    )
+    camera_skew_s: Positive = Field(
+        description="largest difference of capture times within one set of images", examples=[0.05]
+    )
 
 
 class RobotProfile(_Frozen):
     """Everything that differs from robot to robot. Joint order is the policy's order."""
 
-    name: str
+    name: Text = Field(description="how messages and logs call the robot", examples=["my_robot"])
     description: str = ""
-    joints: tuple[Joint, ...]
-    cameras: tuple[Camera, ...]
-    joint_states: tuple[JointStateSource, ...]
-    commands: tuple[CommandOutput, ...]
-    thresholds: Thresholds
-    command_speed: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of velocity_max that commands use
+    joints: tuple[Joint, ...] = Field(min_length=1, description="in the policy's order")
+    cameras: tuple[Camera, ...] = Field(
+        min_length=1,
+        description="that the model looks at",
+        examples=["[{name: cam_high, topic: /image_raw}]"],
+    )
+    joint_states: tuple[JointStateSource, ...] = Field(
+        min_length=1, description="where positions come from", examples=["[{topic: /joint_states}]"]
+    )
+    commands: tuple[CommandOutput, ...] = Field(min_length=1, description="where commands go")
+    thresholds: Thresholds = Field(description="what is watched, and when it stops the arm")
+    command_speed: Share = 1.0  # share of velocity_max that commands use
 
     @model_validator(mode="after")
     def _check(self) -> RobotProfile:
-        names = self.joint_names
-        if len(set(names)) != len(names):
-            raise ValueError("joint names must be unique")
-        driven = [joint for output in self.commands for joint in output.joints]
-        unknown = sorted(set(driven) - set(names))
-        if unknown:
-            raise ValueError(f"commands name unknown joints {unknown}; known: {', '.join(names)}")
-        if sorted(driven) != sorted(names):
-            raise ValueError("every joint must be driven by exactly one command output")
+        broken = [f"{path_text(item.location)}: {item.text}" for item in broken_rules(self.model_dump())]
+        if broken:
+            raise ValueError("; ".join(broken))
         return self
 
     @property
@@ -153,6 +183,23 @@ class RobotProfile(_Frozen):
     def camera_names(self) -> tuple[str, ...]:
         """Names in the model's order."""
         return tuple(camera.name for camera in self.cameras)
+
+    @property
+    def carried_joints(self) -> tuple[tuple[str, ...], ...]:
+        """Which joints each joint-state topic carries.
+
+        Those that its `names` list; the others are on the topics without such a list, or on all of them.
+        """
+        listed = {joint for source in self.joint_states for joint in source.names}
+        plain = any(not source.names for source in self.joint_states)
+        return tuple(
+            tuple(
+                joint
+                for joint in self.joint_names
+                if joint in source.names or (joint not in listed and not (plain and source.names))
+            )
+            for source in self.joint_states
+        )
 
     def array(self, field: str) -> NDArray[np.float64]:
         """Return one numeric field of every joint as (J,) float64, in the robot's own units."""
@@ -204,17 +251,27 @@ def load_robot_profile(path: Path) -> RobotProfile:
     """Read and check a robot profile.
 
     Raises:
-        ConfigurationError: the file is missing or a key is wrong; the message lists every problem.
+        ProfileError: the file is missing or has mistakes; the message lists each with its line.
     """
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
-        raise ConfigurationError(f"no robot profile at {path}; profiles there: {known}")
+        raise ProfileError(f"no robot profile at {path}; profiles there: {known}")
     try:
-        return RobotProfile.model_validate(yaml.safe_load(path.read_text()))
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"robot profile {path} is not valid YAML: {error}") from error
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'profile'}: {e['msg']}" for e in error.errors()
-        )
-        raise ConfigurationError(f"robot profile {path}: {problems}") from error
+        source = YamlSource.read(path)
+    except OSError as error:
+        raise ProfileError(f"robot profile {path} cannot be read: {error.strerror}") from error
+    return profile_from(source)
+
+
+def profile_from(source: YamlSource) -> RobotProfile:
+    """Check a robot profile that was read already.
+
+    Raises:
+        ProfileError: it has mistakes; the message lists each with its line.
+    """
+    mistakes = list(source.mistakes)
+    if source.content is not None or not mistakes:
+        mistakes += [*schema_mistakes(RobotProfile, source.content), *broken_rules(source.content)]
+    if mistakes:
+        raise ProfileError.of(source.path, source.describe(mistakes))
+    return RobotProfile.model_validate(source.content)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from video2act_ros.bundles.manifest import check_files, read_manifest
-from video2act_ros.core.errors import BundleError, ConfigurationError
-from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.core.errors import BundleError
+from video2act_ros.core.robot_profile import ProfileError, load_robot_profile
 from video2act_ros.doctor.findings import Finding, ok, problem, warning
 from video2act_ros.doctor.machine import Machine
 from video2act_ros.ros.environment import MANIFEST_FILE
@@ -38,13 +38,21 @@ def check_profiles(share: Path) -> Iterator[Finding]:
     if not paths:
         yield problem("robot profiles", "none found", f"put one into {share / 'config' / 'robots'}")
     for path in paths:
-        try:
-            profile = load_robot_profile(path)
-        except ConfigurationError as error:
-            yield problem(f"robot {path.stem}", str(error), f"correct {path}")
-        else:
-            text = f"{len(profile.joints)} joints, cameras {', '.join(profile.camera_names)}"
-            yield ok(f"robot {path.stem}", text)
+        yield from check_profile(path)
+
+
+def check_profile(path: Path) -> Iterator[Finding]:
+    """Judge one robot profile: a finding for each mistake in it."""
+    topic = f"robot {path.stem}"
+    try:
+        profile = load_robot_profile(path)
+    except ProfileError as error:
+        for text in error.mistakes or (str(error),):
+            yield problem(topic, text, f"correct {path}")
+    else:
+        text = f"{len(profile.joints)} joints, cameras {', '.join(profile.camera_names)}"
+        checks = path.read_text(encoding="utf-8").count("check")
+        yield ok(topic, f"{text}; {checks} remarks to check" if checks else text)
 
 
 def check_bundles(share: Path) -> Iterator[Finding]:

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Bool, Float64MultiArray, String
-from trajectory_msgs.msg import JointTrajectory
+from std_msgs.msg import Bool, String
 
 from video2act_msgs.srv import NewEpisode, ResetSimulation
 from video2act_ros.core.config import NodeConfig, SimRobotConfig
-from video2act_ros.core.errors import ConfigurationError, InputError
+from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.core.robot_profile import CommandOutput, load_robot_profile
 from video2act_ros.core.types import NS_PER_S, CameraFrame, ImageArray
 from video2act_ros.ros import qos
-from video2act_ros.ros.convert import duration_to_s, ns_to_stamp, stamp_to_ns
+from video2act_ros.ros.command_inputs import CommandReader
+from video2act_ros.ros.command_outputs import MESSAGE_TYPES
+from video2act_ros.ros.convert import ns_to_stamp
 from video2act_ros.ros.convert_images import image_from_frame
 from video2act_ros.ros.environment import resolve_profile
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.process import run_node
 from video2act_ros.sim.aloha import JOINT_NAMES
-from video2act_ros.sim.driver import ArmDriver, TrajectoryPoint
+from video2act_ros.sim.driver import ArmDriver
 from video2act_ros.sim.faults import FaultFilter
 from video2act_ros.sim.live import Array, LiveEvents, LiveRobot, LiveSettings
 from video2act_ros.sim.tasks import get_task
 
 METRICS_PERIOD_S = 1.0
-POSITION_COMMAND_S = 0.02  # a plain set-point is reached this long after it arrives
 
 
 class SimRobotNode(ManagedNode):
@@ -38,12 +37,6 @@ class SimRobotNode(ManagedNode):
 
     CONFIG = SimRobotConfig
     config: SimRobotConfig
-
-    COMMAND_TYPES: ClassVar[dict[str, type[Any]]] = {
-        "joint_trajectory": JointTrajectory,
-        "forward_position": Float64MultiArray,
-        "joint_state": JointState,
-    }
 
     def setup(self) -> None:
         """Build the robot; publishers exist before the threads start."""
@@ -70,7 +63,7 @@ class SimRobotNode(ManagedNode):
         self._faults.set(self.config.fault)
         self._robot = LiveRobot(
             get_task(self.config.task),
-            ArmDriver(self.profile, self.config.command_timeout_s),
+            ArmDriver(self.profile.joints, self.config.command_timeout_s),
             LiveSettings(
                 self.config.joint_rate_hz,
                 self.config.camera_rate_hz,
@@ -158,41 +151,18 @@ class SimRobotNode(ManagedNode):
     # -- in -----------------------------------------------------------------------------------------
 
     def _listen(self, output: CommandOutput) -> None:
+        reader = CommandReader(output)
+
         def receive(message: Any) -> None:
             now_ns = self._stamp(0.0) if self._sim_clock is None else None
-            self._robot.command(lambda driver, time_s: self._command(driver, output, message, time_s, now_ns))
 
-        self.subscribe(self.COMMAND_TYPES[output.type], output.topic, receive, qos.COMMAND)
+            def apply(driver: ArmDriver, time_s: float) -> None:
+                reference_ns = self._stamp(time_s) if now_ns is None else now_ns
+                driver.command(*reader.read(message, time_s, reference_ns), time_s)
 
-    def _command(
-        self, driver: ArmDriver, output: CommandOutput, message: Any, time_s: float, now_ns: int | None
-    ) -> None:
-        """Hand one command message to the driver; `now_ns` is None when stamps are in simulated time."""
-        if isinstance(message, JointTrajectory):
-            stamp_ns = stamp_to_ns(message.header.stamp)
-            reference_ns = self._stamp(time_s) if now_ns is None else now_ns
-            start_s = time_s + ((stamp_ns - reference_ns) / NS_PER_S if stamp_ns else 0.0)
-            points = [self._point(message, point, start_s) for point in message.points]
-            driver.command(message.joint_names, points, time_s)
-            return
-        positions = np.array(message.data if isinstance(message, Float64MultiArray) else message.position)
-        names = output.joints if isinstance(message, Float64MultiArray) else tuple(message.name)
-        if len(positions) != len(names):
-            raise InputError(
-                f"'{output.topic}' takes {len(names)} positions ({', '.join(names)}), got {len(positions)}"
-            )
-        point = TrajectoryPoint(time_s + POSITION_COMMAND_S, positions, np.zeros_like(positions))
-        driver.command(names, [point], time_s)
+            self._robot.command(apply)
 
-    def _point(self, message: JointTrajectory, point: Any, start_s: float) -> TrajectoryPoint:
-        positions = np.array(point.positions)
-        velocities = np.array(point.velocities) if len(point.velocities) else np.zeros_like(positions)
-        if not len(positions) == len(velocities) == len(message.joint_names):
-            raise InputError(
-                f"a trajectory point needs {len(message.joint_names)} positions (and as many velocities or none), "
-                f"got {len(positions)} and {len(velocities)}"
-            )
-        return TrajectoryPoint(start_s + duration_to_s(point.time_from_start), positions, velocities)
+        self.subscribe(MESSAGE_TYPES[output.type], output.topic, receive, qos.COMMAND)
 
     def _reset(
         self, request: ResetSimulation.Request, response: ResetSimulation.Response

@@ -14,6 +14,7 @@ from video2act_msgs.msg import Latents
 from video2act_ros.core.config import System1Config
 from video2act_ros.core.errors import BundleError, ConfigurationError
 from video2act_ros.core.latent_pairs import LatentPairs
+from video2act_ros.core.name_lists import difference
 from video2act_ros.core.run_context import RunContext
 from video2act_ros.core.stages import Stages
 from video2act_ros.core.synchroniser import NotReady, Synchroniser
@@ -128,11 +129,13 @@ class System1Node(ModelNode["LoadedPolicy"]):
         return (CommandNode,)
 
     def _check_joints(self, names: tuple[str, ...], bundle: str) -> None:
-        if names != self.profile.joint_names:
+        profile = self.profile
+        if names != profile.joint_names:
+            different = difference(names, profile.joint_names, ("the bundle", "the profile"))
             raise ConfigurationError(
-                f"bundle '{bundle}' moves {len(names)} joints ({', '.join(names)}), robot profile "
-                f"'{self.profile.name}' has {len(self.profile.joints)} ({', '.join(self.profile.joint_names)}); "
-                "names and order must be equal: choose the bundle's robot profile"
+                f"bundle '{bundle}' moves {len(names)} joints, robot profile "
+                f"'{profile.name}' has {len(profile.joints)}: {different}; names and order must be equal: "
+                "choose the profile of the bundle's robot (robot:=…), or a bundle of this robot"
             )
 
     # -- callbacks ----------------------------------------------------------------------------------
@@ -253,8 +256,9 @@ class System1Node(ModelNode["LoadedPolicy"]):
         """Tell stopped cameras."""
         super().collect_diagnostics()
         if self.state_name == "active":
-            for camera, stamp_ns in self._inputs.newest_stamps_ns.items():
-                self.check_camera(camera, stamp_ns)
+            stamps_ns = self._inputs.newest_stamps_ns
+            for camera in self._cameras:
+                self.check_camera(camera, stamps_ns.get(camera.name))
 
 
 def _image_stamps_ns(observation: Observation | None, cameras: tuple[str, ...]) -> tuple[int, ...]:

@@ -159,7 +159,7 @@ class System2Node(ModelNode["LoadedEncoder"]):
         """Tell a stopped camera."""
         super().collect_diagnostics()
         if self.state_name == "active":
-            self.check_camera(self._camera.name, self._newest_ns)
+            self.check_camera(self._camera, self._newest_ns)
 
 
 def _frame_layout(encoder: VideoEncoderConfig) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ from video2act_ros.control.command import Command
 from video2act_ros.core.config import CommandConfig
 from video2act_ros.core.robot_profile import CommandOutput, RobotProfile
 from video2act_ros.ros import qos
+from video2act_ros.ros.command_listeners import CommandListeners
 from video2act_ros.ros.convert import ns_to_stamp, s_to_duration
 
 Vector = NDArray[np.float64]
@@ -100,6 +101,16 @@ class CommandPublishers:
             )
             for output in profile.commands
         ]
+        self._listeners = (
+            ()
+            if replay
+            else tuple(
+                CommandListeners(node, publisher, f"commands[{index}]", output.type)
+                for index, (output, (_, publisher)) in enumerate(
+                    zip(profile.commands, self._outputs, strict=True)
+                )
+            )
+        )
 
     def publish(self, command: Command) -> None:
         """Send one set-point to the arm."""
@@ -138,6 +149,10 @@ class CommandPublishers:
         if name.endswith(f"/{CommandConfig.NODE_NAME}"):
             return f"{name} of another stack; name topics of its own, without a leading /, in each robot's profile"
         return f"{name}; stop it"
+
+    def deaf(self) -> tuple[str, ...]:
+        """Return why no driver takes the commands of some outputs. Not for the control thread."""
+        return tuple(text for listeners in self._listeners if (text := listeners.absent()) is not None)
 
 
 def _topic(output: CommandOutput, replay: bool) -> str:

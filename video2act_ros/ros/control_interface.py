@@ -78,7 +78,7 @@ class ControlInterface:
         self._publish_to(node)
         self._listen_to(node)
         self._services = ControlServices(
-            node, self._loop, self._joints, self._missing_joints, self._now_ns, self._publish_state
+            node, self._loop, self._now_ns, self._watch_robot, self._publish_state
         )
 
     def _publish_to(self, node: ManagedNode) -> None:
@@ -91,7 +91,7 @@ class ControlInterface:
             self._plans = node.create_publisher(ActionChunkMessage, "planned_actions", qos.DATA)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while a simulated clock stands
         node.create_timer(WATCH_PERIOD_S, self._watch_state, clock=steady)
-        node.create_timer(SHARE_PERIOD_S, self._watch_publishers, clock=steady)
+        node.create_timer(SHARE_PERIOD_S, self._watch_robot, clock=steady)
         node.create_timer(SHARE_PERIOD_S, self._publish_plan, clock=steady)
         node.create_timer(METRICS_PERIOD_S, self._publish_metrics, clock=steady)
 
@@ -117,6 +117,7 @@ class ControlInterface:
             self._period_s, self._tick, self._on_tick_error, self._config.realtime_priority
         )
         self._thread.start()
+        self._watch_robot()
         self._publish_state()
 
     def stop(self) -> None:
@@ -185,8 +186,12 @@ class ControlInterface:
             self._node.get_logger().info(f"{system} runs bundle {bundle_id} now: a new epoch began")
             self._publish_state()
 
-    def _watch_publishers(self) -> None:
-        self._loop.on_other_publishers(self._outputs.shared_topics(), self._now_ns())
+    def _watch_robot(self) -> None:
+        """Look whether the drivers are those that the profile describes."""
+        now_ns = self._now_ns()
+        self._loop.on_other_publishers(self._outputs.shared_topics(), now_ns)
+        self._loop.on_deaf_outputs(self._outputs.deaf(), now_ns)
+        self._loop.on_missing_joints(self._joints.gaps)
 
     # -- requests -----------------------------------------------------------------------------------
 
@@ -207,20 +212,13 @@ class ControlInterface:
         health.value("epoch", status.epoch)
         for name, value in self._figures(status).items():
             health.value(name, json.dumps(value) if isinstance(value, dict) else value)
-        if self._thread is not None and self._joints.missing:
-            health.problem("joint_states", self._missing_joints(), Level.WARN, passing=True)
+        if self._thread is not None and (gaps := self._joints.gaps):
+            health.problem("joint_states", "; ".join(gaps), Level.WARN, passing=True)
         for text in status.warnings:
             health.problem(text, text, Level.WARN, passing=True)
         if status.mode in (RunMode.HOLDING, RunMode.FAULT) or (status.reason and status.sending):
             level = Level.ERROR if status.mode is RunMode.FAULT else Level.WARN
             health.problem("control", f"{status.mode.value}: {status.reason}", level, passing=True)
-
-    def _missing_joints(self) -> str:
-        topics = ", ".join(source.topic for source in self._profile.joint_states)
-        return (
-            f"no message on {topics} has carried {', '.join(self._joints.missing)} yet; "
-            "check the driver and joint_states.names in the robot profile"
-        )
 
     def _watch_state(self) -> None:
         due = time.monotonic() - self._published_s >= STATE_PERIOD_S

@@ -11,7 +11,6 @@ from video2act_msgs.srv import NewEpisode, SetInstruction
 from video2act_ros.control.loop import ControlLoop
 from video2act_ros.core.errors import InstructionError
 from video2act_ros.ros import qos
-from video2act_ros.ros.convert import JointStateMerger
 from video2act_ros.ros.instructions import InstructionBook
 from video2act_ros.ros.lifecycle import ManagedNode
 
@@ -22,9 +21,8 @@ class ControlServices:
     Args:
         node: where the services live.
         loop: what they ask.
-        joints: knows which joints nobody has measured yet.
-        missing_joints: says so in words.
         now_ns: the ROS clock.
+        look: called before the arm is asked for, to look at the robot's drivers.
         changed: called after every request, to publish the run state.
     """
 
@@ -32,13 +30,12 @@ class ControlServices:
         self,
         node: ManagedNode,
         loop: ControlLoop,
-        joints: JointStateMerger,
-        missing_joints: Callable[[], str],
         now_ns: Callable[[], int],
+        look: Callable[[], None],
         changed: Callable[[], None],
     ) -> None:
-        self._node, self._loop, self._joints = node, loop, joints
-        self._missing_joints, self._now_ns, self._changed = missing_joints, now_ns, changed
+        self._node, self._loop, self._now_ns = node, loop, now_ns
+        self._look, self._changed = look, changed
         self._instructions = InstructionBook()
         node.create_service(Trigger, "engage", self._on_engage)
         node.create_service(Trigger, "disengage", self._on_disengage)
@@ -68,9 +65,11 @@ class ControlServices:
         self._changed()
 
     def _on_engage(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._look()
         return self._answer(response, self._loop.engage(self._now_ns()), "engaged", "not engaged")
 
     def _on_move_to_start(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._look()
         reasons, duration_s = self._loop.move_to_start(self._now_ns())
         done = f"moving to the start pose; about {duration_s:.0f} s; run_state tells how far"
         return self._answer(response, reasons, done, "not moving")
@@ -78,8 +77,6 @@ class ControlServices:
     def _answer(
         self, response: Trigger.Response, reasons: tuple[str, ...], done: str, refused: str
     ) -> Trigger.Response:
-        if reasons and self._joints.missing:
-            reasons = (*reasons, self._missing_joints())
         response.success = not reasons
         response.message = done if response.success else f"{refused}: {'; '.join(reasons)}"
         self._node.get_logger().info(response.message)

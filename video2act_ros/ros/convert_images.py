@@ -5,7 +5,9 @@ Apart from the other conversions, because OpenCV is needed there and the command
 
 from __future__ import annotations
 
-from sensor_msgs.msg import Image
+import cv2
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
 
 from video2act_ros.core.types import CameraFrame
 from video2act_ros.recording.reading import decode_images
@@ -32,4 +34,15 @@ def image_from_frame(frame: CameraFrame, frame_id: str = "") -> Image:
     message.header.stamp = ns_to_stamp(frame.stamp_ns)
     message.header.frame_id = frame_id or frame.camera
     set_bytes(message, frame.image)
+    return message
+
+
+def compressed_from_frame(frame: CameraFrame, quality: int = 90) -> CompressedImage:
+    """Return a frame as a JPEG message."""
+    pixels = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+    data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    message = CompressedImage(format="jpeg")
+    message.header.stamp = ns_to_stamp(frame.stamp_ns)
+    message.header.frame_id = frame.camera
+    set_bytes(message, np.asarray(data))
     return message

@@ -9,6 +9,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.core.robot_profile import Camera, RobotProfile
+from video2act_ros.core.topic_list import IMAGE_TYPES
 from video2act_ros.core.types import CameraFrame, JointSample
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert import JointStateMerger, stamp_to_ns
@@ -44,6 +45,24 @@ def check_same_cameras(bundle: str, names: Iterable[str], running: Iterable[str]
             f"bundle '{bundle}' looks at {', '.join(names)}, the running one at {', '.join(running)}; other "
             "cameras take effect only at configuration: deactivate and clean up the node first"
         )
+
+
+def camera_remedy(node: Node, camera: Camera) -> str:
+    """Return what to look after when a camera's images do not come: who publishes on its topic, and what."""
+    topic = node.resolve_topic_name(camera.topic)
+    seen = sorted({info.topic_type for info in node.get_publishers_info_by_topic(topic)})
+    if not seen:
+        return (
+            f"nobody publishes on {topic}; start the camera's driver, or correct the topic of {camera.name} "
+            "in the robot profile"
+        )
+    if IMAGE_TYPES[camera.transport] in seen:
+        return f"check the camera driver on {topic}"
+    other = next((name for name, image_type in IMAGE_TYPES.items() if image_type in seen), None)
+    what = f"{topic} carries {', '.join(seen)}, not {IMAGE_TYPES[camera.transport]}"
+    if other is None:
+        return f"{what}; correct the topic of {camera.name} in the robot profile"
+    return f"{what}; set transport: {other} of {camera.name} in the robot profile"
 
 
 def subscribe_camera(

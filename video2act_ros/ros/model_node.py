@@ -16,7 +16,7 @@ from video2act_ros.core.errors import InstructionError, Video2ActError
 from video2act_ros.core.instructions import choose_instruction
 from video2act_ros.core.memory import return_free_memory
 from video2act_ros.core.model_swap import Candidate
-from video2act_ros.core.robot_profile import RobotProfile, load_robot_profile
+from video2act_ros.core.robot_profile import Camera, RobotProfile, load_robot_profile
 from video2act_ros.core.run_context import RunContext
 from video2act_ros.core.types import NS_PER_S
 from video2act_ros.core.worker import Worker
@@ -24,7 +24,7 @@ from video2act_ros.ros import params, qos
 from video2act_ros.ros.bundle_switch import ACTIVE_BUNDLE, BundleSwitch
 from video2act_ros.ros.convert_policy import run_context_from_message
 from video2act_ros.ros.environment import resolve_bundle, resolve_profile
-from video2act_ros.ros.inputs import now_ns
+from video2act_ros.ros.inputs import camera_remedy, now_ns
 from video2act_ros.ros.lifecycle import ManagedNode
 
 if TYPE_CHECKING:
@@ -226,15 +226,16 @@ class ModelNode(ManagedNode, Generic[Model]):
             self.switch.done(candidate)
         return self.step()
 
-    def check_camera(self, camera: str, stamp_ns: int | None) -> None:
+    def check_camera(self, camera: Camera, stamp_ns: int | None) -> None:
         """Tell on /diagnostics when a camera's newest image is too old."""
         age_s = float("inf") if stamp_ns is None else (now_ns(self) - stamp_ns) / NS_PER_S
         if age_s <= self.profile.thresholds.image_age_s.stop:
-            self.health.value(f"{camera}_age_s", age_s)
-            self.health.resolve(camera)
+            self.health.value(f"{camera.name}_age_s", age_s)
+            self.health.resolve(camera.name)
         else:
             since = "yet" if stamp_ns is None else f"for {age_s:.1f} s"
-            self.health.problem(camera, f"no image of {camera} {since}; check the camera driver")
+            text = f"no image of {camera.name} {since}; {camera_remedy(self, camera)}"
+            self.health.problem(camera.name, text)
 
     def _on_run_state(self, message: RunState) -> None:
         self._heard_s = time.monotonic()

@@ -19,6 +19,7 @@ from video2act_ros.ros import environment
 from video2act_ros.ros.argument_values import check_values
 from video2act_ros.ros.shared_memory import remove_dead_segments
 from video2act_ros.ros.stack import (
+    MOCK_DRIVER,
     RECORDER,
     SIM_ROBOT,
     STACKS,
@@ -140,9 +141,9 @@ class StackRunner:
         return None
 
     def stop(self) -> None:
-        """Stop every process; the simulated robot then, to see the arm brought to a hold, the recorder last."""
+        """Stop every process; the robot's stand-in then, to see the arm brought to a hold, the recorder last."""
         self._stopping = True
-        last = {SIM_ROBOT: _STOP_S, RECORDER: _RECORDER_STOP_S}
+        last = {SIM_ROBOT: _STOP_S, MOCK_DRIVER: _STOP_S, RECORDER: _RECORDER_STOP_S}
         _terminate([process for spec, process in self._processes.items() if spec not in last], _STOP_S)
         for spec, timeout_s in last.items():
             _terminate([process for other, process in self._processes.items() if other is spec], timeout_s)

@@ -12,6 +12,7 @@ import yaml
 
 from video2act_ros.core.config import (
     CommandConfig,
+    MockDriverConfig,
     NodeConfig,
     ParameterValue,
     RecorderConfig,
@@ -85,13 +86,15 @@ SYSTEM2 = NodeSpec("system2_node", System2Config, WhenEnded.RESPAWN)
 SYSTEM1 = NodeSpec("system1_node", System1Config, WhenEnded.RESPAWN)
 COMMAND = NodeSpec("command_node", CommandConfig)
 SIM_ROBOT = NodeSpec("sim_robot_node", SimRobotConfig)
+MOCK_DRIVER = NodeSpec("mock_driver_node", MockDriverConfig)
 RECORDER = NodeSpec("recorder_node", RecorderConfig, WhenEnded.GO_ON)
 REPLAY_NODE = NodeSpec("replay_node", ReplayConfig, WhenEnded.FINISH)
 
 REAL_ROBOT = (SYSTEM2, SYSTEM1, COMMAND)
 SIM = (*REAL_ROBOT, SIM_ROBOT)
+MOCK = (*REAL_ROBOT, MOCK_DRIVER)
 REPLAY = (*REAL_ROBOT, REPLAY_NODE)
-STACKS = {"real_robot": REAL_ROBOT, "sim": SIM}
+STACKS = {"real_robot": REAL_ROBOT, "sim": SIM, "mock": MOCK}
 
 
 def _for(parameter: str, *specs: NodeSpec) -> tuple[tuple[str, str], ...]:
@@ -110,7 +113,7 @@ ARGUMENTS = (
         "aloha_sim",
         "robot profile, which describes joints, limits, cameras and topics: a name under config/robots/, or the "
         "path of a YAML file",
-        _for("robot", *SIM, RECORDER, REPLAY_NODE),
+        _for("robot", *SIM, MOCK_DRIVER, RECORDER, REPLAY_NODE),
     ),
     LaunchArgument(
         "system1_bundle",

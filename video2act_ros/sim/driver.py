@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video2act_ros.core.errors import InputError
-from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.robot_profile import Joint
 
 Array = NDArray[np.float64]
 
@@ -28,18 +28,19 @@ class ArmDriver:
 
     The reference is a function of explicit time and belongs to one thread. Between the reference and the
     next point it runs a cubic (as a trajectory controller does when points carry velocities). Past the last
-    point, or once no command has come for `timeout_s`, it decelerates at the profile's acceleration limit
+    point, or once no command has come for `timeout_s`, it decelerates at the joints' acceleration limits
     and holds: it never stops at speed and never runs on. What a late command missed is made up for within the
-    profile's velocity limit.
+    joints' velocity limits.
     """
 
-    def __init__(self, profile: RobotProfile, timeout_s: float) -> None:
-        self.joint_names = profile.joint_names
-        self._low, self._high = profile.array("position_min"), profile.array("position_max")
-        self._velocity_max = profile.array("velocity_max")
-        self._acceleration_max = profile.array("acceleration_max")
+    def __init__(self, joints: Sequence[Joint], timeout_s: float) -> None:
+        self.joint_names = tuple(joint.name for joint in joints)
+        self._low = np.array([joint.position_min for joint in joints])
+        self._high = np.array([joint.position_max for joint in joints])
+        self._velocity_max = np.array([joint.velocity_max for joint in joints])
+        self._acceleration_max = np.array([joint.acceleration_max for joint in joints])
         self._timeout_s = timeout_s
-        self.reset(profile.array("start"), 0.0)
+        self.reset(np.array([joint.start for joint in joints]), 0.0)
 
     def reset(self, positions: Array, now_s: float) -> None:
         """Hold `positions` (J,) and forget every command."""

@@ -101,3 +101,21 @@ def test_ages_come_from_stamps(make_chunk, make_joints):
     assert ages.latent_s == pytest.approx(1.1)
     assert ages.observed_latent_s == pytest.approx(0.8)
     assert ages.image_s == (0.0,)
+
+
+def test_a_deaf_output_refuses_at_once_and_holds_when_it_lasts(watchdog, make_joints):
+    """Discovery is not instant: a driver that is away for a moment only shows; one that stays away holds."""
+    watchdog.on_deaf_outputs(["nobody listens on /arm"], seconds_to_ns(9.0))
+    assert watchdog.deaf == ("nobody listens on /arm",)
+    assert watchdog.robot_problems(seconds_to_ns(9.4), make_joints(9.4)) == ()
+    (problem,) = watchdog.robot_problems(seconds_to_ns(9.6), make_joints(9.6))
+    assert (problem.outcome, problem.text) == (Outcome.HOLD, "nobody listens on /arm")
+    watchdog.on_deaf_outputs([], seconds_to_ns(9.7))
+    assert watchdog.robot_problems(seconds_to_ns(9.8), make_joints(9.8)) == ()
+
+
+def test_joints_of_another_robot_are_told_where_none_are_measured(watchdog):
+    """The reason names what the driver carries instead of blaming the driver."""
+    watchdog.on_missing_joints(("/joint_states carries a, but not b",))
+    (problem,) = watchdog.robot_problems(NOW_NS, None)
+    assert problem.text == "no joint state yet; /joint_states carries a, but not b"

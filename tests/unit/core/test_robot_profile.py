@@ -12,7 +12,7 @@ from video2act_ros.core.robot_profile import Outcome, Threshold, load_robot_prof
     [
         ({"hold": 0.5, "fault": 0.2}, "rising order"),
         ({}, "at least one of slow, hold and fault"),
-        ({"hold": -1.0}, "greater than 0"),
+        ({"hold": -1.0}, "must be above 0; got -1"),
         ({"stop": 1.0}, "stop"),
         ("soon", "thresholds.image_age_s"),
     ],

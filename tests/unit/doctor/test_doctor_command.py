@@ -24,6 +24,18 @@ def test_the_command_reports_this_machine(tmp_path):
     assert loaded or "torch" not in sys.modules
 
 
+def test_a_profile_of_ones_own_is_checked_on_demand(tmp_path):
+    """`--robot` adds the findings of any file; a mistake in it ends with status 1."""
+    path, report = tmp_path / "mine.yaml", tmp_path / "doctor.json"
+    path.write_text("name: mine\n")
+    result = CliRunner().invoke(app, ["doctor", "--robot", str(path), "--json", str(report)])
+    texts = [
+        item["text"] for item in json.loads(report.read_text())["findings"] if item["topic"] == "robot mine"
+    ]
+    assert result.exit_code == 1
+    assert any(text.startswith(f"{path}:1: thresholds: missing key") for text in texts)
+
+
 def test_only_a_dead_owners_lock_is_free(tmp_path):
     """Looking at a segment's lock tells whether its owner lives, and takes nothing away."""
     import fcntl

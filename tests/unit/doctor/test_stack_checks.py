@@ -25,14 +25,15 @@ def test_a_changed_bundle_file_is_a_problem(tmp_path):
 
 
 def test_a_wrong_robot_profile_is_a_problem(tmp_path):
-    """A profile with a missing key is named; the shipped ones are valid."""
+    """Each missing key is a finding with its line; the shipped profiles are valid."""
     assert {item.level for item in checks.check_profiles(environment.share_path())} == {Level.OK}
     folder = tmp_path / "config" / "robots"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text("name: mine\n")
-    (finding,) = checks.check_profiles(tmp_path)
-    assert (finding.topic, finding.level) == ("robot mine", Level.PROBLEM)
-    assert "joints" in finding.text
+    findings = list(checks.check_profiles(tmp_path))
+    assert {(finding.topic, finding.level) for finding in findings} == {("robot mine", Level.PROBLEM)}
+    assert f"{folder / 'mine.yaml'}:1: joints: missing key" in findings[3].text
+    assert len(findings) == 5
 
 
 def test_nothing_installed_is_a_problem(tmp_path):

@@ -16,7 +16,7 @@ STEP_S = 0.01
 
 def moving_driver(timeout_s: float = 0.2) -> tuple[ArmDriver, np.ndarray]:
     """Return a driver that follows a far point at about 1 rad/s, and that point."""
-    driver = ArmDriver(PROFILE, timeout_s)
+    driver = ArmDriver(PROFILE.joints, timeout_s)
     goal = START.copy()
     goal[7] += 1.0
     velocities = np.zeros(14)
@@ -69,7 +69,7 @@ def test_past_the_last_point_it_brakes_instead_of_running_on() -> None:
 
 def test_joint_names_decide_the_order() -> None:
     """Commands are matched by name, not by position in the message."""
-    driver = ArmDriver(PROFILE, 1.0)
+    driver = ArmDriver(PROFILE.joints, 1.0)
     goal = START + 0.05
     names = PROFILE.joint_names[::-1]
     driver.command(names, [TrajectoryPoint(0.1, goal[::-1], np.zeros(14))], 0.0)
@@ -86,7 +86,7 @@ def test_joint_names_decide_the_order() -> None:
 )
 def test_a_bad_command_is_refused_and_changes_nothing(names: tuple[str, ...], positions: np.ndarray) -> None:
     """Wrong names, a wrong number of joints or NaN: one message, and the arm stays where it is."""
-    driver = ArmDriver(PROFILE, 1.0)
+    driver = ArmDriver(PROFILE.joints, 1.0)
     with pytest.raises(InputError, match="14"):
         driver.command(names, [TrajectoryPoint(0.1, positions, np.zeros_like(positions))], 0.0)
     np.testing.assert_array_equal(run(driver, 0.0, 0.2)[-1], START)
@@ -94,7 +94,7 @@ def test_a_bad_command_is_refused_and_changes_nothing(names: tuple[str, ...], po
 
 def test_the_reference_stays_within_the_position_limits() -> None:
     """A command beyond a limit ends at the limit."""
-    driver = ArmDriver(PROFILE, 5.0)
+    driver = ArmDriver(PROFILE.joints, 5.0)
     goal = PROFILE.array("position_max") + 1.0
     driver.command(PROFILE.joint_names, [TrajectoryPoint(2.5, goal, np.zeros(14))], 0.0)
     np.testing.assert_allclose(run(driver, 0.0, 2.6)[-1], PROFILE.array("position_max"))
@@ -102,7 +102,7 @@ def test_the_reference_stays_within_the_position_limits() -> None:
 
 def test_a_late_command_is_made_up_for_within_the_velocity_limit() -> None:
     """A message that is nearly due when it comes makes no leap of the reference."""
-    driver = ArmDriver(PROFILE, 5.0)
+    driver = ArmDriver(PROFILE.joints, 5.0)
     goal = PROFILE.array("start") + 0.05
     driver.command(PROFILE.joint_names, [TrajectoryPoint(0.004, goal, np.zeros(14))], 0.0)
     way = run(driver, 0.0, 0.1)

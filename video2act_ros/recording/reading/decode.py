@@ -163,12 +163,33 @@ class JointStateMerger:
         self._positions = np.full(count, np.nan)  # robot units
         self._velocities = np.full(count, np.nan)
         self._stamps_ns = np.zeros(count, dtype=np.int64)
+        self._seen: dict[int, tuple[str, ...]] = {}  # the names that each source carried last
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Joints that no message has carried yet."""
         unknown = np.isnan(self._positions)
         return tuple(name for name, gone in zip(self._profile.joint_names, unknown, strict=True) if gone)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Why joints are missing, in words: one text for each topic that should carry some of them."""
+        missing, texts = self.missing, []
+        for index, (source, carried) in enumerate(
+            zip(self._profile.joint_states, self._profile.carried_joints, strict=True)
+        ):
+            wanted = [joint for joint in carried if joint in missing]
+            theirs = ", ".join(source.names.get(joint, joint) for joint in wanted)
+            if wanted and index not in self._seen:
+                text = f"no message on {source.topic} has carried {theirs} yet; start the arm's driver, "
+                texts.append(f"{text}or correct joint_states[{index}].topic in the robot profile")
+            elif wanted:
+                seen = ", ".join(self._seen[index]) or "no joints"
+                text = f"{source.topic} carries {seen}, but not {theirs}; start this robot's driver, "
+                texts.append(
+                    f"{text}or correct joint_states[{index}].names (ours: theirs) in the robot profile"
+                )
+        return tuple(texts)
 
     def clear(self) -> None:
         """Forget every value."""
@@ -190,6 +211,7 @@ class JointStateMerger:
                 f"'{source.topic}' carries {len(message.name)} names and {len(message.position)} positions; "
                 "check the joint_states source"
             )
+        self._seen[source_index] = tuple(message.name)
         found = self._profile.order(list(message.name), source)
         ours = np.array([self._profile.joint_names.index(name) for name in found])
         theirs = np.fromiter(found.values(), dtype=np.int64)

@@ -1,0 +1,85 @@
+"""The 7-axis arm behind a joint trajectory controller, as real processes with the mock driver."""
+
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import rclpy
+from mock_stack import Operator
+from rclpy.context import Context
+
+from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.ros import environment
+from video2act_ros.ros.process import make_executor
+from video2act_ros.ros.runner import StackRunner
+from video2act_ros.ros.stack import MOCK
+
+PROFILE = Path(__file__).parents[2] / "config" / "robots" / "franka_fr3.yaml"
+
+
+@contextmanager
+def spinning(node, context):
+    """Spin a node in a thread of its own."""
+    executor, stopping = make_executor(context), threading.Event()
+    executor.add_node(node)
+
+    def spin():
+        while not stopping.is_set():
+            executor.spin_once(timeout_sec=0.05)
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    try:
+        yield node
+    finally:
+        stopping.set()
+        thread.join()
+        executor.shutdown()
+        node.destroy_node()
+
+
+@pytest.fixture
+def stack(tmp_path, monkeypatch, still_bundle_of):
+    """The mock stack in a domain of its own: (runner, operator)."""
+    domain = 1 + (os.getpid() * 7 + 50) % 100
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    environment.prepare()
+    profile = load_robot_profile(PROFILE)
+    bundle = str(still_bundle_of(profile))
+    arguments = {"robot": "franka_fr3", "system1_bundle": bundle, "system2_bundle": bundle}
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    with (
+        spinning(Operator(context, profile), context) as operator,
+        StackRunner(MOCK, arguments, tmp_path / "logs") as runner,
+    ):
+        yield runner, operator
+    rclpy.try_shutdown(context=context)
+
+
+@pytest.mark.slow
+def test_the_seven_axis_arm_is_engaged_and_holds_when_its_driver_dies(stack):
+    """Shadow first, then commands inside the limits; a killed driver holds the arm; all end cleanly."""
+    runner, operator = stack
+    operator.wait_for_state("shadow")
+    operator.wait_for(lambda: operator.state.chunk_age >= 0.0 or runner.failed(), "a chunk")
+    assert runner.failed() is None
+    assert operator.sent() == 0
+    operator.engage()
+    operator.wait_for_state("engaged")
+    (commands,) = operator.commands.values()
+    operator.wait_for(lambda: len(commands) >= 10, "commands")
+    profile = load_robot_profile(PROFILE)
+    for message in list(commands):
+        assert message.joint_names == list(profile.joint_names)
+        for joint, position in zip(profile.joints, message.points[0].positions, strict=True):
+            assert joint.position_min <= position <= joint.position_max
+    os.kill(runner.pid("mock_driver_node"), signal.SIGKILL)
+    operator.wait_for_state("holding")
+    runner.stop()
+    statuses = runner.statuses()
+    assert statuses.pop("mock_driver_node") == -signal.SIGKILL
+    assert set(statuses.values()) == {0}, statuses

@@ -1,0 +1,103 @@
+"""What tests with the mock driver share: an operator who sees everything, and the stack's nodes in one process."""
+
+import threading
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
+
+from video2act_msgs.msg import RunState
+from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.nodes.command_node import CommandNode
+from video2act_ros.nodes.mock_driver_node import MockDriverNode
+from video2act_ros.nodes.system1_node import System1Node
+from video2act_ros.nodes.system2_node import System2Node
+from video2act_ros.ros import qos
+from video2act_ros.ros.command_outputs import MESSAGE_TYPES
+
+TIMEOUT_S = 60.0
+
+
+class Operator(Node):
+    """Sees the run state and, where it `listens`, every command; calls the operator's services."""
+
+    def __init__(self, context, profile, listens=True):
+        super().__init__("operator", context=context)
+        self.changed = threading.Condition()
+        self.state = None
+        self.problems = {}
+        self.commands = {output.topic: [] for output in profile.commands}
+        self.create_subscription(RunState, "run_state", self.on_state, qos.LATCHED)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, qos.DATA)
+        for output in profile.commands if listens else ():
+            self.create_subscription(
+                MESSAGE_TYPES[output.type], output.topic, self.keeper(output.topic), qos.DATA
+            )
+
+    def on_state(self, message):
+        with self.changed:
+            self.state = message
+            self.changed.notify_all()
+
+    def on_diagnostics(self, message):
+        with self.changed:
+            self.problems.update({status.name: status.message for status in message.status})
+            self.changed.notify_all()
+
+    def keeper(self, topic):
+        def keep(message):
+            with self.changed:
+                self.commands[topic].append(message)
+                self.changed.notify_all()
+
+        return keep
+
+    def sent(self):
+        return sum(len(messages) for messages in self.commands.values())
+
+    def wait_for(self, condition, what):
+        with self.changed:
+            assert self.changed.wait_for(condition, TIMEOUT_S), (
+                f"waited for {what}; {self.state}; told: {self.problems}"
+            )
+
+    def wait_for_state(self, name, words=""):
+        self.wait_for(
+            lambda: self.state is not None and self.state.state == name and words in self.state.reason,
+            f"{name} {words}",
+        )
+
+    def call(self, name):
+        client = self.create_client(Trigger, name)
+        assert client.wait_for_service(TIMEOUT_S)
+        response = client.call(Trigger.Request(), timeout_sec=TIMEOUT_S)
+        self.destroy_client(client)
+        return response
+
+    def engage(self):
+        """Engage as soon as the run state names nothing that is in the way."""
+        self.wait_for(lambda: self.state is not None and self.state.chunk_age >= 0.0, "a chunk")
+        self.wait_for(lambda: "in the way" not in self.state.reason, "nothing in the way")
+        response = self.call("engage")
+        assert response.success, response.message
+
+
+class MockStack:
+    """The nodes of the mock stack in this process."""
+
+    def __init__(self, make_node, spinner, context, path, bundle, listens=True):
+        self.profile = load_robot_profile(path)
+        self.operator = spinner.add(Operator(context, self.profile, listens))
+        common = {"robot": str(path), "diagnostics_period_s": 0.1}
+        models = common | {"bundle": str(bundle), "rate_hz": 10.0}
+        self.driver = make_node(MockDriverNode, image_width=64, image_height=48, **common)
+        self.system2 = make_node(System2Node, **models)
+        self.system1 = make_node(System1Node, **models)
+        self.command = make_node(CommandNode, realtime_priority=0, **common)
+        nodes = (self.driver, self.system2, self.system1, self.command)
+        assert all(node.came_up for node in nodes), [node.health for node in nodes]
+
+    def silence(self, what):
+        (result,) = self.driver.set_parameters([Parameter("silent", value=what)])
+        assert result.successful, result.reason
