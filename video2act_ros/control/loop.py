@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from video2act_ros.control.chunk_check import Refusal
 from video2act_ros.control.command import Command
