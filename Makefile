@@ -4,7 +4,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 SOURCES := video2act_ros tests launch setup.py
 SCRIPTS := scripts/*.sh docker/*.sh .ci/run
-PYTEST := $(BIN)/python -m pytest -q
+# The messages' libraries lie in .venv/lib, where an installation's own environment does not look.
+PYTEST := LD_LIBRARY_PATH=$(CURDIR)/.venv/lib$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH} $(BIN)/python -m pytest -q
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help setup demo test lint unit node e2e launch-test format clean

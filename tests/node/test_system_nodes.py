@@ -113,7 +113,7 @@ def test_without_system_2_no_chunk_is_made(make_node, world, bundle, robot):
 def test_an_unsupported_encoding_is_named(systems, world):
     """The message lists the supported encodings; the node stays up."""
     world.encoding = "16UC1"
-    world.wait_for_problem("/system2", "supported are rgb8, bgr8, rgba8, bgra8, mono8")
+    world.wait_for_problem("/system2", "rgb8, bgr8, rgba8, bgra8, mono8")
     assert systems[0].state_name == "active"
     world.encoding = "rgb8"
     world.wait_for_more("spatial", 2)
