@@ -147,7 +147,7 @@ install_package() {
   rm -rf "$launch" "$libexec"
   mkdir -p "$launch" "$libexec"
   ln -s "$REPO"/launch/*.launch.py "$launch/"
-  for node in "$VENV"/bin/*_node; do ln -s "$node" "$libexec/"; done
+  ln -s "$VENV"/bin/{*_node,video2act} "$libexec/"
 }
 
 check_rendering() {

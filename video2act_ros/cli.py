@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from video2act_ros.cli_bench_control import bench_control_command
+from video2act_ros.cli_check_arguments import check_arguments_command
 from video2act_ros.cli_compare import compare_command
 from video2act_ros.cli_doctor import doctor_command
 from video2act_ros.cli_export import export_command
@@ -352,6 +353,7 @@ app.command("bench-onnx")(bench_onnx_command)
 app.command("verify-reference")(verify_reference_command)
 app.command("bench-control")(bench_control_command)
 app.command("doctor")(doctor_command)
+app.command("check-arguments")(check_arguments_command)
 app.command("health")(health_command)
 app.command("new-robot")(new_robot_command)
 app.command("faults")(faults_command)

@@ -156,10 +156,13 @@ def test_colcon_runs_the_tests_with_pytest():
     assert 'testpaths = ["tests/unit", "tests/node", "tests/launch"]' in (ROOT / "pyproject.toml").read_text()
 
 
-def test_launch_files_need_no_package_from_pip():
+@pytest.mark.parametrize("module", ["stack", "launch_description"])
+def test_launch_files_need_no_package_from_pip(module):
     """`ros2 launch` reads them with the system's Python, which does not see the virtual environment of the nodes."""
+    if module == "launch_description":
+        pytest.importorskip("launch_ros", reason="launch packages come with a ROS 2 installation only")
     code = (
-        "import sys, video2act_ros.ros.stack\n"
+        f"import sys, video2act_ros.ros.{module}\n"
         "print(*{name.split('.')[0] for name in sys.modules} & set(sys.argv[1].split()))"
     )
     modules = imported_modules() - set(ROSDEP)

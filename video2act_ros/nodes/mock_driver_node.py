@@ -80,6 +80,11 @@ class MockDriverNode(ManagedNode):
         self.create_timer(1.0 / self.config.joint_rate_hz, self._publish_joints, clock=steady)
         self.create_timer(1.0 / self.config.camera_rate_hz, self._publish_images, clock=steady)
 
+    @property
+    def may_end(self) -> bool:
+        """Only once the command node has brought the arm to rest and let go of it, as a real arm would stay."""
+        return self.state_name != "active" or self._robot.is_idle(self._now_s())
+
     def check_config(self, config: NodeConfig) -> None:
         """Refuse to silence what the profile does not have."""
         if isinstance(config, MockDriverConfig) and hasattr(self, "profile"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
 import launch.logging
+from ament_index_python.packages import get_package_prefix
 from launch.action import Action
 from launch.actions import IncludeLaunchDescription
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
@@ -15,12 +17,13 @@ from launch_ros.utilities import get_node_name_count, make_namespace_absolute, p
 
 from launch import LaunchContext
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
-from video2act_ros.ros.argument_values import check_values
 from video2act_ros.ros.launch_events import StackProgress
 from video2act_ros.ros.node_names import check_names
 from video2act_ros.ros.stack import (
     COMMAND,
     IN_PROCESS,
+    LAUNCH_FILES,
+    PACKAGE,
     NodeSpec,
     arguments_of,
     check_arguments,
@@ -91,6 +94,24 @@ class PrepareStack(Action):
         files = (defaults, Path(own).expanduser() if own else defaults, Path(file.name))
         for name, path in zip(PARAMETER_FILES, files, strict=True):
             context.launch_configurations[name] = str(path)
+
+
+def check_values(specs: tuple[NodeSpec, ...], given: dict[str, str]) -> None:
+    """Let the nodes' own Python judge the values of launch arguments (`video2act check-arguments`).
+
+    Launch itself runs in the system's Python, which does not see the virtual environment with their libraries.
+
+    Raises:
+        ConfigurationError: one cannot be used; the check's own words.
+    """
+    program = Path(get_package_prefix(PACKAGE), "lib", PACKAGE, "video2act")
+    stack = next(name for name, nodes in LAUNCH_FILES.items() if nodes == specs)
+    arguments = [f"{name}:={value}" for name, value in given.items()]
+    done = subprocess.run(
+        [program, "check-arguments", stack, *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ConfigurationError(done.stderr.strip().removeprefix("error: ") or f"{program} failed")
 
 
 def _namespace(context: LaunchContext, namespace: str) -> str:

@@ -95,6 +95,8 @@ SIM = (*REAL_ROBOT, SIM_ROBOT)
 MOCK = (*REAL_ROBOT, MOCK_DRIVER)
 REPLAY = (*REAL_ROBOT, REPLAY_NODE)
 STACKS = {"real_robot": REAL_ROBOT, "sim": SIM, "mock": MOCK}
+LAUNCH_FILES = STACKS | {"replay": REPLAY}
+"""Every launch file's name before `.launch.py`, and the nodes that it starts."""
 
 
 def _for(parameter: str, *specs: NodeSpec) -> tuple[tuple[str, str], ...]:

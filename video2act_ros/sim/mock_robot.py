@@ -57,3 +57,7 @@ class MockRobot:
         """Return for how long [s] commands have failed to come in mid-motion; None: all is well."""
         silent = [value for driver in self._drivers if (value := driver.abandoned_s(now_s)) is not None]
         return max(silent, default=None)
+
+    def is_idle(self, now_s: float) -> bool:
+        """Return whether every joint stands and nobody commands any."""
+        return all(driver.is_idle(now_s) for driver in self._drivers)

@@ -68,6 +68,19 @@ def test_topics_without_names_carry_what_no_other_lists(robot_profile):
     assert robot_profile.carried_joints == (robot_profile.joint_names, robot_profile.joint_names)
 
 
+def test_it_is_idle_once_every_driver_is(robot_profile):
+    """Until then the process of the mock driver stays, as a real arm would."""
+    robot = MockRobot(robot_profile, 0.2)
+    names = robot_profile.joint_names
+    assert robot.is_idle(0.0)
+    robot.command(0, names, [TrajectoryPoint(0.5, np.array([0.1, 0.0, 0.0]), np.zeros(3))], 0.1)
+    robot.step(0.2)
+    assert not robot.is_idle(0.2)
+    for now_s in np.arange(0.21, 1.5, 0.01):
+        robot.step(now_s)
+    assert robot.is_idle(1.5)
+
+
 def test_a_command_for_unknown_joints_is_refused(robot_profile):
     """The driver's own check stays: nothing is followed half."""
     robot = MockRobot(robot_profile, 0.2)
