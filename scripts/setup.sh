@@ -137,7 +137,7 @@ build_messages() (
 
 install_package() {
   say "linking video2act_ros"
-  local node launch=$VENV/share/video2act_ros/launch libexec=$VENV/lib/video2act_ros
+  local launch=$VENV/share/video2act_ros/launch libexec=$VENV/lib/video2act_ros
   mkdir -p "$VENV/colcon" "$VENV/share/video2act_ros" "$VENV/share/ament_index/resource_index/packages"
   pip install -qq --no-deps --no-build-isolation --use-pep517 --editable . >"$VENV/colcon/package.txt" 2>&1 ||
     die "installing video2act_ros failed; pip's output: .venv/colcon/package.txt"
