@@ -249,6 +249,17 @@ def processes(specs: tuple[NodeSpec, ...], control: str, record: str = "") -> tu
     return (*present, RECORDER) if record else present
 
 
+def full_names(
+    specs: tuple[NodeSpec, ...], namespace: str, control: str, record: str = ""
+) -> tuple[str, ...]:
+    """Return the fully qualified names of all nodes, those that share a process included."""
+    names = [spec.name for spec in processes(specs, control, record)]
+    if control == IN_PROCESS:
+        names.append(COMMAND.name)
+    prefix = f"/{namespace.strip('/')}".rstrip("/")
+    return tuple(f"{prefix}/{name}" for name in names)
+
+
 def default_parameters() -> Path:
     """Return the parameter file that every node reads first."""
     return share_path() / "config" / "nodes.yaml"
