@@ -32,13 +32,11 @@ from video2act_ros.ros.stack import (
     SYSTEM2,
     WhenEnded,
     arguments_of,
-    default_parameters,
     full_names,
-    overrides,
-    parameter_file,
     processes,
     when_ended,
 )
+from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
 
 class ManagedCommand(ManagedNode):

@@ -18,16 +18,8 @@ from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.ros.argument_values import check_values
 from video2act_ros.ros.launch_events import StackProgress
 from video2act_ros.ros.node_names import check_names
-from video2act_ros.ros.stack import (
-    NodeSpec,
-    arguments_of,
-    check_arguments,
-    default_parameters,
-    full_names,
-    overrides,
-    parameter_file,
-    processes,
-)
+from video2act_ros.ros.stack import NodeSpec, arguments_of, check_arguments, full_names, processes
+from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
 PARAMETER_FILES = ("_video2act_defaults", "_video2act_params_file", "_video2act_arguments")
 """Launch configurations with the parameter files of every node, the last one wins."""

@@ -25,12 +25,10 @@ from video2act_ros.ros.stack import (
     STACKS,
     NodeSpec,
     check_arguments,
-    default_parameters,
     full_names,
-    overrides,
-    parameter_file,
     processes,
 )
+from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
 _STOP_S = 1.5  # for the nodes, while the simulated robot still runs
 _KILL_S = 2.0  # then for what is left, before it is killed
