@@ -87,6 +87,7 @@ def test_every_node_becomes_active_and_publishes(node):
 )
 def test_ros2_param_set_takes_what_is_known_and_refuses_the_rest(node, value, answer):
     """The refusal lists what would be accepted; the instruction in force is what was accepted."""
+    node.wait_for(lambda: node.chunks, STARTUP_S, "the first chunk")
     command = [ros2(), "param", "set", "--no-daemon", "--spin-time", "5", "/system1", "instruction", value]
     done = subprocess.run(command, capture_output=True, text=True, timeout=STEP_S, check=False)
     assert answer in done.stdout + done.stderr
@@ -97,6 +98,7 @@ def test_ros2_param_set_takes_what_is_known_and_refuses_the_rest(node, value, an
 @pytest.mark.launch(fixture=stack)
 def test_a_killed_system_2_comes_back_active_by_itself(node):
     """A new process, configured and activated by launch: latents flow again."""
+    node.wait_for(lambda: node.updates, STARTUP_S, "the first latents")
     os.kill(PIDS["system2_node"][-1], signal.SIGKILL)
     node.wait_for(lambda: node.get_node_names() and len(PIDS["system2_node"]) == 2, STEP_S, "a new process")
     updates = node.updates

@@ -34,12 +34,11 @@ from video2act_ros.ros.stack import (
     SYSTEM2,
     WhenEnded,
     arguments_of,
-    default_parameters,
-    overrides,
-    parameter_file,
+    full_names,
     processes,
     when_ended,
 )
+from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
 
 class ManagedCommand(ManagedNode):
@@ -190,6 +189,20 @@ def test_wrong_arguments_are_refused(tmp_path, given, words):
     """Before anything is started, with the valid choices."""
     with pytest.raises(Video2ActError, match=words):
         StackRunner(REAL_ROBOT, given, tmp_path)
+
+
+@pytest.mark.parametrize("control", ["separate", "in_process"])
+def test_a_second_stack_in_one_domain_and_namespace_is_refused(monkeypatch, context, tmp_path, control):
+    """Before it starts anything, whichever process holds the node; in another namespace it may run."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(context.get_domain_id()))
+    running = ManagedCommand(context=context, cli_args=["--ros-args", "-r", "__ns:=/left"])
+    given = {"namespace": "left", "control": control}
+    with pytest.raises(ConfigurationError, match="node /left/command runs already"):
+        StackRunner(REAL_ROBOT, given, tmp_path / "logs").start()
+    assert not (tmp_path / "logs").exists()
+    assert "/command" in full_names(REAL_ROBOT, "", control)
+    assert "/right/arm/command" in full_names(REAL_ROBOT, "/right/arm/", control)
+    running.destroy_node()
 
 
 def test_the_launch_files_start_the_same_nodes():

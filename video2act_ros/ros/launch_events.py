@@ -48,6 +48,11 @@ class StackProgress:
         self.control = control
         self._namespace = namespace
 
+    def lost(self, name: str) -> None:
+        """Take that a node is gone and will come back."""
+        if self._waiting:  # once all were active, its return is told alone
+            self._waiting.add(name)
+
     def active(self, name: str) -> None:
         """Take that a node is active; tell once that all are."""
         first = bool(self._waiting)
@@ -171,6 +176,7 @@ class NodeEvents:
         elif not self._was_up:
             raise StackEnded(f"{what} before its node was up; it says above why")
         elif meaning is WhenEnded.RESPAWN:
+            self._progress.lost(self._spec.name)
             delay = f"it starts again in {RESPAWN_DELAY_S:g} s"
             self._progress.log.error(f"{what}; {delay}; an engaged arm holds until it is back")
         elif meaning is WhenEnded.FINISH:

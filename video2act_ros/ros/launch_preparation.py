@@ -20,18 +20,15 @@ from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.ros.launch_events import StackProgress
 from video2act_ros.ros.node_names import check_names
 from video2act_ros.ros.stack import (
-    COMMAND,
-    IN_PROCESS,
     LAUNCH_FILES,
     PACKAGE,
     NodeSpec,
     arguments_of,
     check_arguments,
-    default_parameters,
-    overrides,
-    parameter_file,
+    full_names,
     processes,
 )
+from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
 PARAMETER_FILES = ("_video2act_defaults", "_video2act_params_file", "_video2act_arguments")
 """Launch configurations with the parameter files of every node, the last one wins."""
@@ -63,24 +60,18 @@ class PrepareStack(Action):
         }
         check_arguments(self._specs, given)
         check_values(self._specs, given)
+        namespace = _namespace(context, given.get("namespace", ""))
         control, record = given.get("control", ""), given.get("record", "")
-        nodes = [spec.name for spec in processes(self._specs, control, record)]
-        self._check_names(context, given.get("namespace", ""), control, nodes)
-        self._progress.begin(nodes, control, _namespace(context, given.get("namespace", "")))
-        self._write(context, given)
-
-    def _check_names(
-        self, context: LaunchContext, namespace: str, control: str, processes: list[str]
-    ) -> None:
-        names = [*processes, *([COMMAND.name] if control == IN_PROCESS else [])]
-        full_names = tuple(f"{_namespace(context, namespace)}/{name}" for name in names)
-        for name in full_names:
+        for name in full_names(self._specs, namespace, control, record):
             if get_node_name_count(context, name):
                 raise ConfigurationError(
                     f"this launch starts node {name} twice; include each stack in a namespace of its own "
                     "(namespace:=NAME)"
                 )
-        check_names(full_names, os.environ)
+        check_names(full_names(self._specs, namespace, control, record), os.environ)
+        nodes = [spec.name for spec in processes(self._specs, control, record)]
+        self._progress.begin(nodes, control, namespace)
+        self._write(context, given)
 
     def _write(self, context: LaunchContext, given: dict[str, str]) -> None:
         text = parameter_file(overrides(self._specs, given, managed=True))

@@ -17,6 +17,7 @@ from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.recording.writing.bag_records import CLOSE_S
 from video2act_ros.ros import environment
 from video2act_ros.ros.argument_values import check_values
+from video2act_ros.ros.node_names import check_names
 from video2act_ros.ros.shared_memory import remove_dead_segments
 from video2act_ros.ros.stack import (
     MOCK_DRIVER,
@@ -25,11 +26,10 @@ from video2act_ros.ros.stack import (
     STACKS,
     NodeSpec,
     check_arguments,
-    default_parameters,
-    overrides,
-    parameter_file,
+    full_names,
     processes,
 )
+from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
 _STOP_S = 1.5  # for the nodes, while the simulated robot still runs
 _KILL_S = 2.0  # then for what is left, before it is killed
@@ -72,12 +72,18 @@ class StackRunner:
         self.stop()
 
     def start(self) -> None:
-        """Start every process."""
+        """Start every process.
+
+        Raises:
+            ConfigurationError: one of the nodes runs already in this domain and namespace.
+        """
+        given = self._arguments
+        control, record = given.get("control", ""), given.get("record", "")
+        check_names(full_names(self._specs, given.get("namespace", ""), control, record), os.environ)
         remove_dead_segments()
         self._logs.mkdir(parents=True, exist_ok=True)
         self._parameters.write_text(parameter_file(overrides(self._specs, self._arguments)))
-        given = self._arguments
-        for spec in processes(self._specs, given.get("control", ""), given.get("record", "")):
+        for spec in processes(self._specs, control, record):
             self._log_file(spec).unlink(missing_ok=True)
             self._spawn(spec)
 

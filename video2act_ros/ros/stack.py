@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 from video2act_ros.core.config import (
     CommandConfig,
@@ -22,7 +18,6 @@ from video2act_ros.core.config import (
     System2Config,
 )
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
-from video2act_ros.ros.environment import share_path
 
 PACKAGE = "video2act_ros"
 BOOLEANS = {"true": True, "false": False}
@@ -254,9 +249,15 @@ def processes(specs: tuple[NodeSpec, ...], control: str, record: str = "") -> tu
     return (*present, RECORDER) if record else present
 
 
-def default_parameters() -> Path:
-    """Return the parameter file that every node reads first."""
-    return share_path() / "config" / "nodes.yaml"
+def full_names(
+    specs: tuple[NodeSpec, ...], namespace: str, control: str, record: str = ""
+) -> tuple[str, ...]:
+    """Return the fully qualified names of all nodes, those that share a process included."""
+    names = [spec.name for spec in processes(specs, control, record)]
+    if control == IN_PROCESS:
+        names.append(COMMAND.name)
+    prefix = f"/{namespace.strip('/')}".rstrip("/")
+    return tuple(f"{prefix}/{name}" for name in names)
 
 
 def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> None:
@@ -272,46 +273,3 @@ def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> No
 def when_ended(spec: NodeSpec, control: str) -> WhenEnded:
     """Return what the end of a process means; with the command node inside it, that one's end decides."""
     return COMMAND.when_ended if spec is SYSTEM1 and control == IN_PROCESS else spec.when_ended
-
-
-def overrides(
-    specs: tuple[NodeSpec, ...], given: Mapping[str, str], *, managed: bool = False
-) -> dict[str, Any]:
-    """Return the content of a ROS parameter file that gives each node what the launch arguments say.
-
-    With `managed` every node that is a process of its own waits for its lifecycle manager. The command node
-    inside System 1's process does not: its process brings it up.
-    """
-    check_arguments(specs, given)
-    present = {spec.name for spec in (*specs, RECORDER)}
-    content: dict[str, dict[str, dict[str, Any]]] = {}
-    for argument in arguments_of(specs):
-        if argument.name not in given:
-            continue
-        value = argument.value(given[argument.name])
-        for node, parameter in argument.parameters:
-            if node in present:
-                _set(content, node, parameter, value)
-    for node, parameter, value in fixed_parameters(specs):
-        _set(content, node, parameter, value)
-    for spec in processes(specs, given.get("control", ""), given.get("record", "")) if managed else ():
-        _set(content, spec.name, "autostart", False)
-    return content
-
-
-class _QuotedStrings(yaml.SafeDumper):
-    """Quotes every string: ROS takes y, 1e3 or nan for other types where YAML's own rules do not."""
-
-
-_QuotedStrings.add_representer(
-    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
-)
-
-
-def parameter_file(content: Mapping[str, Any]) -> str:
-    """Return the text of a ROS parameter file, in which every string stays one."""
-    return yaml.dump(content, Dumper=_QuotedStrings, allow_unicode=True, width=10_000)
-
-
-def _set(content: dict[str, Any], node: str, parameter: str, value: ParameterValue) -> None:
-    content.setdefault(f"/**/{node}", {"ros__parameters": {}})["ros__parameters"][parameter] = value
