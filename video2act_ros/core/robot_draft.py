@@ -111,34 +111,33 @@ def draft_profile(
     if not cameras:
         raise ConfigurationError(_missing("camera images", list(IMAGE_TYPES.values()), topics))
     outputs, unused = _outputs(joints, topics)
+    title, text = _text(name or urdf.name), _text(f"{len(joints)} joints, from {urdf_name}")
     head = _HEAD.format(
-        name=_text(name or urdf.name),
-        description=_text(f"{len(joints)} joints, from {urdf_name}"),
-        urdf=urdf_name,
-        topics=len(topics),
-        ramp=_RAMP_S,
-        jerk=_JERK_S,
+        name=title, description=text, urdf=urdf_name, topics=len(topics), ramp=_RAMP_S, jerk=_JERK_S
     )
-    left_out = [f"# Not driven: {joint} ({why})\n" for joint, why in urdf.left_out if why != "fixed"]
-    left_out += [f"# Not chosen: {joint.name}\n" for joint in urdf.joints if joint not in joints]
-    return "".join(
-        [
-            head,
-            *(_joint(joint) for joint in joints),
-            *left_out,
-            _COMMAND_SPEED,
-            *(
-                f"  - {{name: {_text(n)}, topic: {t.name}, transport: {kind}}}  # check\n"
-                for n, kind, t in cameras
-            ),
-            _JOINT_STATES,
-            *(f"  - {{topic: {source.name}}}  # check\n" for source in sources),
-            _COMMANDS,
-            *(_output(output) for output in outputs),
-            *(f"# Not used: {topic.name} ({topic.type})\n" for topic in unused),
-            _THRESHOLDS,
-        ]
-    )
+    parts = [
+        head,
+        *(_joint(joint) for joint in joints),
+        *_left_out(urdf, joints),
+        _COMMAND_SPEED,
+        *(
+            f"  - {{name: {_text(n)}, topic: {t.name}, transport: {kind}}}  # check\n"
+            for n, kind, t in cameras
+        ),
+        _JOINT_STATES,
+        *(f"  - {{topic: {source.name}}}  # check\n" for source in sources),
+        _COMMANDS,
+        *(_output(output) for output in outputs),
+        *(f"# Not used: {topic.name} ({topic.type})\n" for topic in unused),
+        _THRESHOLDS,
+    ]
+    return "".join(parts)
+
+
+def _left_out(urdf: Urdf, joints: Sequence[UrdfJoint]) -> list[str]:
+    """Return comments on the joints of the URDF that the profile does not have."""
+    bound = [f"# Not driven: {name} ({why})\n" for name, why in urdf.left_out if why != "fixed"]
+    return bound + [f"# Not chosen: {joint.name}\n" for joint in urdf.joints if joint not in joints]
 
 
 def is_gripper(joint: UrdfJoint) -> bool:

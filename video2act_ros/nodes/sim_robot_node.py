@@ -44,7 +44,8 @@ class SimRobotNode(ManagedNode):
         if self.profile.joint_names != JOINT_NAMES:
             raise ConfigurationError(
                 f"robot profile '{self.profile.name}' does not describe the simulated ALOHA robot; "
-                "use robot:=aloha_sim, or real_robot.launch.py with the robot's own drivers"
+                "use robot:=aloha_sim, mock.launch.py for any robot without hardware, or real_robot.launch.py "
+                "with the robot's own drivers"
             )
         self._seed = self.config.seed
         topics = [source.topic for source in self.profile.joint_states]

@@ -86,6 +86,32 @@ def test_a_blocked_arm_holds_and_a_fault_is_latched(bench, profile, graded):
     bench.assert_within_limits()
 
 
+def test_shadow_tells_what_is_in_the_way_of_engaging(bench):
+    """Whoever looks at the run state learns what `engage` would answer, and that nothing is in the way any more."""
+    bench.tick()
+    assert "not engaged; call the engage service; in the way now: no chunk of this epoch yet" in bench.reason
+    bench.hold_still()
+    bench.tick(2)
+    assert bench.reason == "not engaged; call the engage service"
+    bench.loop.on_deaf_outputs(["nobody listens on /arm/command"], bench.now_ns)
+    bench.tick()
+    assert bench.reason.endswith("in the way now: nobody listens on /arm/command")
+    assert bench.loop.engage(bench.now_ns) == ("nobody listens on /arm/command",)
+
+
+def test_a_driver_that_stops_listening_holds_the_arm_and_lets_it_go_on(bench):
+    """Commands that nobody takes are a hold, not a fault: the driver may come back."""
+    bench.drive()
+    bench.loop.on_deaf_outputs(["nobody listens on /arm/command"], bench.now_ns)
+    bench.tick(40)
+    assert bench.mode is RunMode.HOLDING
+    assert "nobody listens on /arm/command" in bench.reason
+    bench.loop.on_deaf_outputs([], bench.now_ns)
+    bench.hold_still()
+    bench.tick_until_engaged()
+    bench.assert_within_limits()
+
+
 def test_another_publisher_warns_in_shadow_refuses_engage_and_faults_while_driving(bench):
     """Two masters on one arm: never begun, and ended for good."""
     bench.tick()
