@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from launch.actions import DeclareLaunchArgument, Shutdown
+import functools
+
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
 from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
+from launch.substitutions import AndSubstitution, LaunchConfiguration, NotEqualsSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
+from video2act_ros.ros.environment import MACHINE_VARIABLE, MACHINES
 from video2act_ros.ros.stack import (
     BOOLEANS,
     COMMAND,
@@ -21,6 +24,7 @@ from video2act_ros.ros.stack import (
     arguments_of,
     default_parameters,
     fixed_parameters,
+    machines,
 )
 
 
@@ -35,6 +39,8 @@ def stack_description(specs: tuple[NodeSpec, ...]) -> LaunchDescription:
         )
         for argument in arguments_of(specs)
     ]
+    if REPLAY_NODE not in specs:
+        arguments.append(SetEnvironmentVariable(MACHINE_VARIABLE, LaunchConfiguration("machine")))
     return LaunchDescription([*arguments, *(_node(spec, specs) for spec in (*specs, RECORDER))])
 
 
@@ -57,12 +63,16 @@ def _node(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> Node:
 
 
 def _condition(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> IfCondition | None:
-    """Return when a node is a process of its own, None for always."""
+    """Return when a node is a process of its own on this machine, None for always."""
+    needed = []
     if spec is RECORDER:
-        return IfCondition(NotEqualsSubstitution(LaunchConfiguration("record"), ""))
-    if spec is COMMAND and REPLAY_NODE not in specs:
-        return IfCondition(NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS))
-    return None
+        needed.append(NotEqualsSubstitution(LaunchConfiguration("record"), ""))
+    if REPLAY_NODE not in specs:
+        if spec is COMMAND:
+            needed.append(NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS))
+        elsewhere = (machine for machine in MACHINES if machine not in machines(spec))
+        needed += [NotEqualsSubstitution(LaunchConfiguration("machine"), machine) for machine in elsewhere]
+    return IfCondition(functools.reduce(AndSubstitution, needed)) if needed else None
 
 
 def _parameters(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> dict[str, ParameterValue | bool | str]:

@@ -72,12 +72,15 @@ class StackRunner:
     def start(self) -> None:
         """Start every process."""
         remove_dead_segments()
+        machine = self._arguments.get("machine") or environment.machine()
+        if (problem := environment.shared_memory_problem(machine)) is not None:
+            log.warning("%s", problem)
         self._logs.mkdir(parents=True, exist_ok=True)
         self._parameters.write_text(
             yaml.safe_dump(overrides(self._specs, self._arguments), allow_unicode=True)
         )
         given = self._arguments
-        for spec in processes(self._specs, given.get("control", ""), given.get("record", "")):
+        for spec in processes(self._specs, given.get("control", ""), given.get("record", ""), machine):
             self._log_file(spec).unlink(missing_ok=True)
             self._spawn(spec)
 
@@ -89,6 +92,8 @@ class StackRunner:
 
     def _spawn(self, spec: NodeSpec) -> None:
         environ = os.environ | {environment.RUNNER_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+        if machine := self._arguments.get("machine"):
+            environ[environment.MACHINE_VARIABLE] = machine
         with self._log_file(spec).open("ab") as output:
             process = subprocess.Popen(
                 self.command(spec, self._parameters),

@@ -18,7 +18,7 @@ from video2act_ros.core.config import (
     System2Config,
 )
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
-from video2act_ros.ros.environment import share_path
+from video2act_ros.ros.environment import ALL, GPU_HOST, MACHINES, ROBOT, share_path
 
 PACKAGE = "video2act_ros"
 BOOLEANS = {"true": True, "false": False}
@@ -133,6 +133,13 @@ ARGUMENTS = (
         _for("control", SYSTEM1),
         ("separate", IN_PROCESS),
     ),
+    LaunchArgument(
+        "machine",
+        ALL,
+        "which part of the stack this computer runs: robot is all but System 2, gpu_host is System 2",
+        (),
+        MACHINES,
+    ),
     LaunchArgument("log_level", "info", "of every node", (), ("debug", "info", "warn", "error", "fatal")),
 )
 SIM_ARGUMENTS = (LaunchArgument("task", "lift", "what the simulation sets up", _for("task", SIM_ROBOT)),)
@@ -181,7 +188,7 @@ REPLAY_ARGUMENTS = (
     ),
     LaunchArgument("report", "", "JSON file for the figures at the end", _for("report", REPLAY_NODE)),
 )
-_NOT_IN_REPLAY = ("use_sim_time", "control")
+_NOT_IN_REPLAY = ("use_sim_time", "control", "machine")
 
 
 def arguments_of(specs: tuple[NodeSpec, ...]) -> tuple[LaunchArgument, ...]:
@@ -203,10 +210,18 @@ def fixed_parameters(specs: tuple[NodeSpec, ...]) -> tuple[tuple[str, str, Param
     return (*clocks, (COMMAND.name, "replay", True), (SYSTEM1.name, "control", "separate"))
 
 
-def processes(specs: tuple[NodeSpec, ...], control: str, record: str = "") -> tuple[NodeSpec, ...]:
+def processes(
+    specs: tuple[NodeSpec, ...], control: str, record: str = "", machine: str = ALL
+) -> tuple[NodeSpec, ...]:
     """Return the nodes that are processes of their own; the recorder comes along where `record` says so."""
     present = tuple(spec for spec in specs if spec is not COMMAND or control != IN_PROCESS)
-    return (*present, RECORDER) if record else present
+    chosen = (*present, RECORDER) if record else present
+    return tuple(spec for spec in chosen if machine in machines(spec))
+
+
+def machines(spec: NodeSpec) -> tuple[str, ...]:
+    """Return the values of the launch argument `machine` with which this computer runs a node."""
+    return (ALL, GPU_HOST) if spec is SYSTEM2 else (ALL, ROBOT)
 
 
 def default_parameters() -> Path:
@@ -215,13 +230,15 @@ def default_parameters() -> Path:
 
 
 def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> None:
-    """Raise ConfigurationError for an unknown argument or a value outside its choices."""
+    """Raise ConfigurationError for an unknown argument, a value outside its choices, or two that exclude each other."""
     known = {argument.name: argument for argument in arguments_of(specs)}
     for name, value in given.items():
         if name not in known:
             raise ConfigurationError(unknown_choice("launch argument", name, known))
         if known[name].choices and value not in known[name].choices:
             raise ConfigurationError(unknown_choice(f"value of {name}", value, known[name].choices))
+    if given.get("machine") == GPU_HOST and given.get("record"):
+        raise ConfigurationError("machine gpu_host runs System 2 alone; give `record` on the robot's computer")
 
 
 def overrides(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> dict[str, Any]:
