@@ -116,6 +116,7 @@ class Thresholds(_Frozen):
     frame_gap_s: Threshold  # between two frames of System 2's history
     tracking_error_rad: Threshold  # between command and measured arm joints
     second_publisher_s: Threshold  # somebody else publishes commands
+    clock_offset_s: Threshold = Threshold(hold=0.05)  # of a system's clock from the command node's
     camera_skew_s: PositiveFloat  # largest difference of capture times within one set of images
 
 
