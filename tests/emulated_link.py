@@ -27,6 +27,7 @@ MTU = 1500
 
 _CLONE_NEWNET = 0x40000000
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+_MULTICAST = b"\x01\x00\x5e"  # dropped, as many wireless networks and switches do
 _BATCH = 256  # frames read from one side before the other one has its turn
 _QUEUE_BYTES = 16 << 20  # under way in one direction; more is dropped, as in a switch
 
@@ -57,7 +58,8 @@ class Link:
             except BlockingIOError:
                 return
             full = target.queued_bytes + len(frame) > _QUEUE_BYTES
-            if self.cut or full or self.random.random() < self.loss:
+            multicast = frame[:3] == _MULTICAST
+            if self.cut or full or multicast or self.random.random() < self.loss:
                 continue
             self.count += 1
             target.queued_bytes += len(frame)
