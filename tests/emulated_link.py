@@ -95,11 +95,17 @@ class Link:
                 if not line:
                     return
                 self.obey(line)
-                print("ok", flush=True)
+                answer("ok")
             self.take(one, other, time.monotonic())
             self.take(other, one, time.monotonic())
             for end in self.ends:
                 self.deliver(end, time.monotonic())
+
+
+def answer(word):
+    """Tell whoever started this process."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
 
 
 def enter_network(namespace):
@@ -127,7 +133,7 @@ def main():
     """Carry frames between the two namespaces given."""
     *namespaces, delay_s, loss = sys.argv[1:]
     ends = [open_end(namespace, address) for namespace, address in zip(namespaces, ADDRESSES, strict=True)]
-    print("ready", flush=True)
+    answer("ready")
     Link(ends, float(delay_s), float(loss)).run()
 
 

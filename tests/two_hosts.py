@@ -97,7 +97,15 @@ class GpuHost:
 
     def command(self, *command):
         """Return the command line that runs a command there."""
-        target = ["nsenter", "--target", str(self._holder.pid), "--net", "--mount", "--uts", f"--wd={Path.cwd()}"]
+        target = [
+            "nsenter",
+            "--target",
+            str(self._holder.pid),
+            "--net",
+            "--mount",
+            "--uts",
+            f"--wd={Path.cwd()}",
+        ]
         return [*target, *command]
 
     def run(self, command, log, **environ):

@@ -1,4 +1,4 @@
-"""System 2 on a GPU host: two networks, a link with 10 ms of delay each way and 1 % loss, and what happens when it is cut.
+"""System 2 on a GPU host: two networks, a link with 10 ms of delay each way and 1 % loss, which is cut at times.
 
 One simulated stack is shared by the tests; the GPU host's part of it is started anew where a test needs that.
 """
@@ -101,7 +101,7 @@ def machines(tmp_path_factory):
 
 
 def test_a_clock_that_is_off_refuses_engage(machines):
-    """Without System 2 engage is refused; with a System 2 whose clock is 0.35 s ahead too, by the offset in one line."""
+    """A GPU host whose clock is 0.35 s ahead: one line names the offset and its direction."""
     if machines.skew is None:
         pytest.skip("a skewed clock needs gcc")
     machines.start_system2(LD_PRELOAD=str(machines.skew), SKEW_S="0.35")

@@ -28,6 +28,7 @@ from video2act_ros.ros.stack import (
     SIM_ROBOT,
     SYSTEM2,
     arguments_of,
+    check_arguments,
     default_parameters,
     overrides,
     processes,
@@ -98,7 +99,7 @@ def test_two_machines_share_the_nodes_of_a_stack():
 
 def test_a_part_of_the_stack_that_does_not_exist_is_refused():
     """With the known ones; and the recorder is asked for where it runs."""
-    with pytest.raises(ConfigurationError, match=r"machine 'moon'.*all, robot, gpu_host"):
+    with pytest.raises(ConfigurationError, match=r"'moon'.*all, robot, gpu_host"):
         check_arguments(SIM, {"machine": "moon"})
     with pytest.raises(ConfigurationError, match="on the robot's computer"):
         check_arguments(SIM, {"machine": "gpu_host", "record": "true"})

@@ -22,7 +22,11 @@ class InputCheck(str, Enum):
     @property
     def threshold(self) -> str:
         """The threshold of the robot profile that grades it."""
-        return "clock_offset_s" if self in (InputCheck.CLOCK_AHEAD, InputCheck.CLOCK_BEHIND) else f"{self.value}_s"
+        return (
+            "clock_offset_s"
+            if self in (InputCheck.CLOCK_AHEAD, InputCheck.CLOCK_BEHIND)
+            else f"{self.value}_s"
+        )
 
 
 @dataclass(frozen=True, slots=True)

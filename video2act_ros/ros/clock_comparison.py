@@ -12,7 +12,6 @@ from video2act_msgs.srv import ReadClock
 from video2act_ros.core.clock_offset import ClockExchange, ClockOffset
 from video2act_ros.core.input_report import InputValue
 from video2act_ros.ros.convert import stamp_to_ns
-from video2act_ros.ros.inputs import now_ns
 from video2act_ros.ros.lifecycle import ManagedNode
 
 SERVICE = "read_clock"
@@ -39,6 +38,9 @@ class ClockComparison:
         """Return how far the node's clock is ahead of the command node's, and how far behind."""
         return self._offset.values(time.monotonic())
 
+    def _now_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
+
     def _ask(self) -> None:
         with self._node.reporting(SERVICE):
             if self._question is not None:
@@ -48,12 +50,12 @@ class ClockComparison:
                 self._question = None
             if not self._client.service_is_ready():
                 return
-            asked_ns, self._asked_s = now_ns(self._node), time.monotonic()
+            asked_ns, self._asked_s = self._now_ns(), time.monotonic()
             question = self._question = self._client.call_async(ReadClock.Request())
             question.add_done_callback(lambda future: self._take(future, asked_ns))
 
     def _take(self, question: Any, asked_ns: int) -> None:
-        returned_ns, now_s = now_ns(self._node), time.monotonic()
+        returned_ns, now_s = self._now_ns(), time.monotonic()
         with self._node.reporting(SERVICE):
             if question is not self._question or question.cancelled():
                 return

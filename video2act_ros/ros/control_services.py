@@ -123,9 +123,7 @@ class ControlServices:
             response.success, response.message = False, str(error)
         return response
 
-    def _on_read_clock(
-        self, _request: ReadClock.Request, response: ReadClock.Response
-    ) -> ReadClock.Response:
+    def _on_read_clock(self, _request: ReadClock.Request, response: ReadClock.Response) -> ReadClock.Response:
         response.stamp = ns_to_stamp(self._now_ns())
         return response
 

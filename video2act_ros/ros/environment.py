@@ -109,9 +109,9 @@ def follow_runner() -> bool:
 
 
 def shared_memory_bytes() -> int:
-    """Return how much of /dev/shm Fast DDS can use, what its processes hold now included; 0 where not even one more fits.
+    """Return how much of /dev/shm Fast DDS can use, what its processes hold now included.
 
-    So the first and the last process of a stack come to the same answer.
+    So the first and the last process of a stack come to the same answer. 0 where not even one more fits.
     """
     try:
         free = shutil.disk_usage(SHARED_MEMORY_FOLDER).free

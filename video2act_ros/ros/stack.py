@@ -238,7 +238,9 @@ def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> No
         if known[name].choices and value not in known[name].choices:
             raise ConfigurationError(unknown_choice(f"value of {name}", value, known[name].choices))
     if given.get("machine") == GPU_HOST and given.get("record"):
-        raise ConfigurationError("machine gpu_host runs System 2 alone; give `record` on the robot's computer")
+        raise ConfigurationError(
+            "machine gpu_host runs System 2 alone; give `record` on the robot's computer"
+        )
 
 
 def overrides(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> dict[str, Any]:
