@@ -455,7 +455,8 @@ def test_a_clock_that_is_off_refuses_engage_and_holds_until_it_is_right(world):
     response = world.call(Trigger, "engage")
     assert not response.success
     assert words in response.message
-    world.clock_ahead = 0.0
+    world.clock_ahead, world.would_be = 0.0, None
+    world.wait_for(lambda: world.would_be is not None, "good inputs")
     world.engage()
     world.clock_ahead = 0.35
     world.wait_for_mode("holding", words)
