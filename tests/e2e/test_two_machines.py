@@ -3,6 +3,7 @@
 One simulated stack is shared by the tests; the GPU host's part of it is started anew where a test needs that.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -29,7 +30,9 @@ STEP_S = 40.0
 DELAY_S, LOSS = 0.01, 0.01
 PERIOD_S = 0.02  # of commands
 SHORT_CUT_S = 3.0
+MEASURED_S = 5.0
 IMAGE_BYTES = 320 * 240 * 3
+log = logging.getLogger("two_machines")
 VIDEO2ACT = Path(sys.executable).with_name("video2act")
 
 
@@ -63,6 +66,14 @@ class TwoMachines:
         """Wait for the engaged arm to move from where it stands; the way to there is not this test's."""
         self.node.first_motion_s = self.node._rest = None
         self.node.wait_for(lambda: self.node.first_motion_s is not None, STEP_S, "the arm to move")
+
+    def tell_bandwidth(self):
+        """Log what the link carries (`--log-cli-level=info` shows it), this test's own subscriptions included."""
+        before, before_s = two_hosts.carried_bytes(), time.monotonic()
+        self.node.reached(lambda: False, MEASURED_S)
+        after, lasted_s = two_hosts.carried_bytes(), time.monotonic() - before_s
+        rates = [(new - old) / lasted_s / 1e6 for new, old in zip(after, before, strict=True)]
+        log.info("robot to GPU host %.2f MB/s, back %.2f MB/s", *rates)
 
     def engage_and_move(self):
         self.node.prepare(SEED, STARTUP_S)
@@ -128,6 +139,7 @@ def test_the_arm_moves_holds_while_the_link_is_cut_and_moves_again(machines):
     now_sent, now_received = two_hosts.carried_bytes()
     assert now_sent - sent > 20 * IMAGE_BYTES
     assert now_received - received > 100_000
+    machines.tell_bandwidth()
     listed = subprocess.run(machines.gpu_host.command("ls", "/dev/shm"), capture_output=True, text=True)
     assert "fastdds" not in listed.stdout
     machines.link.ask("cut")
