@@ -128,6 +128,7 @@ def run(
     instruction: Annotated[str, typer.Option(help="what to do; empty: the bundle's first instruction")] = "",
     params_file: Annotated[str, typer.Option(help="YAML file of node parameters")] = "",
     record: Annotated[str, typer.Option(help="folder of a new bag; true: named by time; standby")] = "",
+    machine: Annotated[str, typer.Option(help="what this computer runs: all, robot or gpu_host")] = "",
     logs: Annotated[Path, typer.Option(help="where the nodes' logs go")] = Path("out/run/logs"),
 ) -> None:
     """Run the stack until Ctrl-C, as the launch files do, where `ros2 launch` is not installed."""
@@ -142,6 +143,7 @@ def run(
         "instruction": instruction,
         "params_file": params_file,
         "record": record,
+        "machine": machine,
     }
     raise typer.Exit(run_stack(stack, {key: value for key, value in arguments.items() if value}, logs))
 

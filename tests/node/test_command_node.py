@@ -78,6 +78,7 @@ class World(Node):
         self.positions = {"shoulder": 0.1, "their_elbow": -0.1, "gripper": 0.02}
         self.measuring = self.planning = False
         self.image_age = 0.0
+        self.clock_ahead = 0.0  # System 2's
         self.speed = 0.1
         self.offset = 0.0
         self.chunk_names = NAMES
@@ -138,10 +139,17 @@ class World(Node):
 
     def plan(self):
         if self.planning and self.state is not None:
-            health = InputHealth(system="system1", checks=["image_age"], cameras=["cam_high"])
-            health.values = [self.image_age]
-            health.header.stamp = self.get_clock().now().to_msg()
-            self.health_publisher.publish(health)
+            clock = {InputHealth.CLOCK_AHEAD: self.clock_ahead, InputHealth.CLOCK_BEHIND: 0.0}
+            for system, own in (
+                ("system1", {InputHealth.IMAGE_AGE: self.image_age}),
+                ("system2", {InputHealth.FRAME_GAP: 0.1} | clock),
+            ):
+                rows = {InputHealth.CLOCK_AHEAD: 0.0, InputHealth.CLOCK_BEHIND: 0.0} | own
+                cameras = ["" if check.startswith("clock") else "cam_high" for check in rows]
+                values = list(rows.values())
+                health = InputHealth(system=system, checks=list(rows), cameras=cameras, values=values)
+                health.header.stamp = self.get_clock().now().to_msg()
+                self.health_publisher.publish(health)
             self.chunk_publisher.publish(self.chunk(self.state.epoch))
 
     def chunk(self, epoch):
@@ -438,6 +446,23 @@ def test_a_bad_camera_holds_by_name_until_it_is_back(world):
     world.image_age = 1.5
     world.wait_for_mode("holding", "camera image of cam_high too old")
     world.image_age = 0.0
+    world.wait_for_mode("engaged")
+
+
+def test_a_clock_that_is_off_refuses_engage_and_holds_until_it_is_right(world):
+    """One line with offset, limit and remedy; a running arm holds and goes on by itself."""
+    world.clock_ahead, world.measuring, world.planning = 0.35, True, True
+    world.wait_for(lambda: world.state is not None and world.state.chunk_age >= 0.0, "a chunk")
+    words = "System 2's clock is 0.35 s ahead of this machine's (limit 0.05 s); synchronise the clocks"
+    response = world.call(Trigger, "engage")
+    assert not response.success
+    assert words in response.message
+    world.clock_ahead, world.would_be = 0.0, None
+    world.wait_for(lambda: world.would_be is not None, "good inputs")
+    world.engage()
+    world.clock_ahead = 0.35
+    world.wait_for_mode("holding", words)
+    world.clock_ahead = 0.0
     world.wait_for_mode("engaged")
 
 

@@ -9,12 +9,16 @@ import yaml
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from video2act_msgs.msg import InputHealth
+from video2act_msgs.srv import ReadClock
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.input_report import InputCheck, InputReport, InputValue
+from video2act_ros.nodes.command_node import CommandNode
 from video2act_ros.nodes.system1_node import System1Node
 from video2act_ros.nodes.system2_node import System2Node
 from video2act_ros.ros import qos
+from video2act_ros.ros.convert import ns_to_stamp
 from video2act_ros.ros.input_health import TOPIC, message_from_report, report_from_message
+from video2act_ros.ros.inputs import now_ns
 
 TIMEOUT_S = 60.0
 
@@ -38,6 +42,8 @@ def test_the_checks_are_those_of_the_message():
         InputHealth.IMAGE_FROZEN,
         InputHealth.IMAGE_DARK,
         InputHealth.FRAME_GAP,
+        InputHealth.CLOCK_AHEAD,
+        InputHealth.CLOCK_BEHIND,
     }
     assert {check.value for check in InputCheck} == constants
 
@@ -130,8 +136,9 @@ def test_good_inputs_are_told_by_both_systems(systems, reports):
         for check in ("image_age", "image_frozen", "image_dark")
         for camera in ("cam_high", "cam_wrist")
     }
-    assert set(reports.all["system1"][-1]) == checks
-    assert set(reports.all["system2"][-1]) == {("image_age", "cam_high"), ("frame_gap", "cam_high")}
+    clock = {("clock_ahead", ""), ("clock_behind", "")}
+    assert set(reports.all["system1"][-1]) == checks | clock
+    assert set(reports.all["system2"][-1]) == {("image_age", "cam_high"), ("frame_gap", "cam_high")} | clock
     reports.wait_for_more("system1", 5)
     for check, camera in checks - {("image_age", "cam_high"), ("image_age", "cam_wrist")}:
         assert reports.value("system1", check, camera) == 0.0
@@ -191,6 +198,39 @@ def test_a_camera_that_no_bundle_looks_at_is_watched_too(
 
     world.create_timer(0.02, publish)
     reports.wait_for("system1", "image_dark", "cam_low", 0.3)
+
+
+def test_both_systems_compare_their_clocks_with_the_command_nodes(
+    systems, make_node, world, reports, bundle, robot
+):
+    """Unknown while no command node answers; certainly nothing apart on one machine."""
+    reports.wait_for_more("system1", 3)
+    assert reports.value("system1", "clock_ahead", "") is None
+    make_node(CommandNode, robot=str(robot))
+    for system in ("system1", "system2"):
+        reports.wait_for(system, "clock_ahead", "", -1.0)
+        assert reports.value(system, "clock_ahead", "") == 0.0
+        assert reports.value(system, "clock_behind", "") == 0.0
+
+
+class LateClock:
+    """Answers for the command node with a clock that is behind."""
+
+    def __init__(self, world, behind_s):
+        self.world, self.behind_ns = world, int(behind_s * 1e9)
+        world.create_service(ReadClock, "read_clock", self.answer)
+
+    def answer(self, _request, response):
+        response.stamp = ns_to_stamp(now_ns(self.world) - self.behind_ns)
+        return response
+
+
+def test_a_clock_ahead_is_told(systems, world, reports):
+    """With what is certain of it, after the round trip's uncertainty."""
+    LateClock(world, 3600.0)
+    reports.wait_for("system2", "clock_ahead", "", 3590.0)
+    assert reports.value("system2", "clock_ahead", "") < 3600.1
+    assert reports.value("system2", "clock_behind", "") == 0.0
 
 
 class BusySystem1(System1Node):

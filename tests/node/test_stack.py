@@ -34,6 +34,7 @@ from video2act_ros.ros.stack import (
     SYSTEM2,
     WhenEnded,
     arguments_of,
+    check_arguments,
     full_names,
     processes,
     when_ended,
@@ -94,8 +95,26 @@ def test_the_arguments_are_those_of_the_documentation():
         "record",
         "use_sim_time",
         "control",
+        "machine",
         "log_level",
     ]
+
+
+def test_two_machines_share_the_nodes_of_a_stack():
+    """System 2 belongs to the GPU host, everything else to the robot; together they are the whole stack."""
+    robot = processes(SIM, "separate", "bag", "robot")
+    gpu_host = processes(SIM, "separate", "bag", "gpu_host")
+    assert [spec.executable for spec in gpu_host] == ["system2_node"]
+    assert set(robot) | set(gpu_host) == set(processes(SIM, "separate", "bag"))
+    assert not set(robot) & set(gpu_host)
+
+
+def test_a_part_of_the_stack_that_does_not_exist_is_refused():
+    """With the known ones; and the recorder is asked for where it runs."""
+    with pytest.raises(ConfigurationError, match=r"'moon'.*all, robot, gpu_host"):
+        check_arguments(SIM, {"machine": "moon"})
+    with pytest.raises(ConfigurationError, match="on the robot's computer"):
+        check_arguments(SIM, {"machine": "gpu_host", "record": "true"})
 
 
 def test_every_node_is_installed_as_an_executable():

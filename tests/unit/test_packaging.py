@@ -182,6 +182,6 @@ def test_compose_services_use_what_exists():
         for name, value in given.items():
             if name in known and known[name].choices:
                 assert value in known[name].choices
-        assert set(given) - {"machine"} <= set(known)
+        assert set(given) <= set(known)
         nodes = service["environment"].get("VIDEO2ACT_NODES", "").split()
         assert set(nodes) <= {spec.name for spec in REAL_ROBOT}

@@ -1,4 +1,4 @@
-"""What the systems report of their own inputs, judged: cameras that are late, frozen or dark, gaps in frames."""
+"""What the systems report of their inputs and clocks, judged: late, frozen or dark cameras, gaps, clocks apart."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from video2act_ros.core.robot_profile import Outcome, RobotProfile, Threshold
 from video2act_ros.core.types import NS_PER_S
 
 _SYSTEMS = {"system1": "System 1", "system2": "System 2"}
+_SYNCHRONISE = "synchronise the clocks by chrony or PTP, see docs/two_machines.md"
 _TEXTS = {
     InputCheck.IMAGE_AGE: "camera image of {camera} too old ({value:.2f} s, limit {limit:g} s); "
     "check the camera driver",
@@ -20,14 +21,21 @@ _TEXTS = {
     "check the lens and the lighting",
     InputCheck.FRAME_GAP: "gap in System 2's frames of {camera} ({value:.2f} s, limit {limit:g} s); "
     "check the camera driver and the network",
+    InputCheck.CLOCK_AHEAD: "{system}'s clock is {value:.2f} s ahead of this machine's (limit {limit:g} s); "
+    + _SYNCHRONISE,
+    InputCheck.CLOCK_BEHIND: "{system}'s clock is {value:.2f} s behind this machine's (limit {limit:g} s); "
+    + _SYNCHRONISE,
 }
+_CLOCK = (InputCheck.CLOCK_AHEAD, InputCheck.CLOCK_BEHIND)
+_SET_BACK_S = 1.0  # reports do not overtake each other by that much: the system's clock was set back
 
 
 class ReportWatch:
     """Keeps each system's newest input report and judges it by the robot profile's thresholds.
 
     Images have grown older since a report was made by the report's own age, which is added: reports that
-    stop coming keep no good value. Every camera of the profile must be in one. Not thread-safe.
+    stop coming keep no good value. Every camera of the profile must be in one, and of every report the clock
+    must be known: nothing that it says can be compared with another clock's stamps. Not thread-safe.
     """
 
     def __init__(self, profile: RobotProfile) -> None:
@@ -35,31 +43,38 @@ class ReportWatch:
         self._topics = {camera.name: camera.topic for camera in profile.cameras}
         limits = profile.thresholds
         self._thresholds: dict[InputCheck, Threshold] = {
-            check: getattr(limits, f"{check.value}_s") for check in InputCheck
+            check: getattr(limits, check.threshold) for check in InputCheck
         }
         self._reports: dict[str, InputReport] = {}
 
     def add(self, report: InputReport) -> None:
-        """Take a report; of each system the newest stamp counts."""
+        """Take a report; of each system the newest stamp counts, unless its clock was set back."""
         known = self._reports.get(report.system)
-        if known is None or report.stamp_ns >= known.stamp_ns:
+        since_ns = 0 if known is None else report.stamp_ns - known.stamp_ns
+        if since_ns >= 0 or since_ns < -_SET_BACK_S * NS_PER_S:
             self._reports[report.system] = report
 
     def clear(self) -> None:
         """Forget every report."""
         self._reports.clear()
 
-    def problems(self, now_ns: int) -> Iterator[Problem]:
-        """Yield what is wrong with the systems' inputs at `now_ns`."""
+    def problems(self, now_ns: int, with_latents: bool = False) -> Iterator[Problem]:
+        """Yield what is wrong with the systems' inputs and clocks at `now_ns`; System 2 counts where its latents do."""
         watched: set[str] = set()
         for report in self._reports.values():
             watched.update(row.camera for row in report.values if row.check is InputCheck.IMAGE_AGE)
             yield from self._judge(report, (now_ns - report.stamp_ns) / NS_PER_S)
         if missing := [camera for camera in self._cameras if camera not in watched]:
             yield Problem(Outcome.HOLD, f"no input report on {', '.join(missing)} yet; check System 1")
+        if with_latents and "system2" not in self._reports:
+            yield Problem(Outcome.HOLD, "no input report of System 2 yet; check System 2 and the network")
 
     def _judge(self, report: InputReport, age_s: float) -> Iterator[Problem]:
         system = _SYSTEMS.get(report.system, report.system)
+        clock = tuple(self._clock(report, system))
+        yield from clock
+        if any(problem.outcome is not Outcome.SLOW for problem in clock):
+            return
         if age_s < -FUTURE_TOLERANCE_S:
             text = f"input report of {system} stamped {-age_s:.2f} s in the future; synchronise the clocks"
             yield Problem(Outcome.HOLD, text)
@@ -70,6 +85,21 @@ class ReportWatch:
         for row in report.values:
             if (problem := self._judge_row(row, age_s, silence)) is not None:
                 yield problem
+
+    def _clock(self, report: InputReport, system: str) -> Iterator[Problem]:
+        """Yield what is wrong with a system's clock."""
+        rows = {row.check: row.value_s for row in report.values if row.check in _CLOCK}
+        if len(rows) < len(_CLOCK):
+            text = f"{system} does not compare its clock; run one version of this package on every machine"
+            yield Problem(Outcome.HOLD, text)
+        elif None in rows.values():
+            text = f"{system}'s clock is not compared with this machine's yet; wait a second, then check the network"
+            yield Problem(Outcome.HOLD, text)
+        for check, value_s in rows.items():
+            if value_s is not None:
+                problem = graded(self._thresholds[check], value_s, _TEXTS[check], system=system)
+                if problem is not None:
+                    yield problem
 
     def _silence(self, report: InputReport, age_s: float, system: str) -> Problem | None:
         """Return what it means that the newest report of a system is `age_s` old.
@@ -97,6 +127,6 @@ class ReportWatch:
                 )
             if silence is None:
                 value_s += age_s
-        if value_s is None:
+        if value_s is None or row.check in _CLOCK:
             return None
         return graded(self._thresholds[row.check], value_s, _TEXTS[row.check], camera=row.camera)

@@ -111,7 +111,8 @@ class Watchdog:
             missing: what to say where that is missing or too old.
         """
         ages = InputAges.at(now_ns, chunk, None)
-        return (*self._policy(ages, missing), *self._reports.problems(now_ns))
+        with_latents = chunk is not None and bool(chunk.latent_stamp_ns)
+        return (*self._policy(ages, missing), *self._reports.problems(now_ns, with_latents))
 
     def _robot(self, now_ns: int, joints: JointSample | None) -> Iterator[Problem]:
         age_s = InputAges.at(now_ns, None, joints).joint_state_s

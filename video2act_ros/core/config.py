@@ -115,6 +115,13 @@ class System2Config(ModelConfig):
 
     NODE_NAME: ClassVar[str] = "system2"
 
+    camera_reliability: str = parameter(
+        "best_effort",
+        "best_effort takes images from every driver; reliable asks for lost pieces again, as over a lossy link, "
+        "and needs a driver that publishes reliably",
+        choices=("best_effort", "reliable"),
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class System1Config(ModelConfig):

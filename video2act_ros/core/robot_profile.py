@@ -144,6 +144,9 @@ class Thresholds(_Frozen):
     second_publisher_s: Threshold = Field(
         description="somebody else publishes commands", examples=["{fault: 0.1}"]
     )
+    clock_offset_s: Threshold = Field(
+        Threshold(hold=0.05), description="of a system's clock from the command node's", examples=[0.05]
+    )
     camera_skew_s: Positive = Field(
         description="largest difference of capture times within one set of images", examples=[0.05]
     )

@@ -89,7 +89,7 @@ def check_shared_memory(machine: Machine) -> Finding:
     return warning(
         "shared memory",
         f"{text}; {needed_mb} MB wanted, so images are sent in fragments",
-        f"mount -o remount,size=1G {_SHARED_MEMORY} (container: --shm-size 1g)",
+        environment.SHARED_MEMORY_REMEDY,
     )
 
 
@@ -107,16 +107,23 @@ def check_leftovers(machine: Machine) -> Finding:
 
 def check_profile(machine: Machine, share: Path) -> Finding:
     """Judge which Fast DDS profile the nodes will use."""
-    shipped = share / "config" / "fastdds.xml"
-    chosen = machine.environ.get("FASTDDS_DEFAULT_PROFILES_FILE")
+    part = machine.environ.get(environment.MACHINE_VARIABLE) or environment.ALL
+    if part not in environment.MACHINES:
+        choices = ", ".join(environment.MACHINES)
+        remedy = f"export {environment.MACHINE_VARIABLE} with one of {choices}, or unset it"
+        return problem("transport profile", f"{environment.MACHINE_VARIABLE} is '{part}'", remedy)
+    chosen = machine.environ.get(environment.PROFILE_VARIABLE)
+    own = environment.transport_profile(part, machine.disk_bytes(_SHARED_MEMORY)[1])
     if not chosen:
-        if machine.disk_bytes(_SHARED_MEMORY)[1] >= environment.SHARED_MEMORY_NEEDED_BYTES:
-            return ok("transport profile", "the package's own, set at process start")
+        if own is not None:
+            return ok("transport profile", f"the package's {own}, set at process start")
         return warning("transport profile", "built-in: shared memory is too small", "see shared memory")
     if machine.read(chosen) is None:
-        return warning("transport profile", f"{chosen} cannot be read", "unset FASTDDS_DEFAULT_PROFILES_FILE")
-    if machine.read(chosen) == machine.read(str(shipped)):
-        return ok("transport profile", "the package's own")
+        return warning(
+            "transport profile", f"{chosen} cannot be read", f"unset {environment.PROFILE_VARIABLE}"
+        )
+    if own is not None and machine.read(chosen) == machine.read(str(share / "config" / own)):
+        return ok("transport profile", f"the package's {own}")
     return ok("transport profile", f"{chosen}, chosen by you")
 
 

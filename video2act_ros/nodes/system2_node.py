@@ -83,7 +83,9 @@ class System2Node(ModelNode["LoadedEncoder"]):
         self._done: tuple[int, int] | None = None  # epoch and stamp of the newest update
         self._sequence = 0
         super().start()
-        subscribe_camera(self, self._camera, self._on_frame)
+        reliable = self.config.camera_reliability == "reliable"
+        profile = qos.RELIABLE_CAMERA if reliable else qos.CAMERA
+        subscribe_camera(self, self._camera, self._on_frame, profile=profile)
         publish_input_health(self, self.SYSTEM, self._check_inputs)
 
     def context_changed(self, previous: RunContext) -> None:

@@ -12,8 +12,8 @@ from video2act_ros.bundles.manifest import check_robot, read_manifest
 from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.core.instructions import choose_instruction
 from video2act_ros.core.robot_profile import load_robot_profile
-from video2act_ros.ros.environment import resolve_bundle, resolve_profile
-from video2act_ros.ros.stack import SYSTEM1, SYSTEM2, NodeSpec, arguments_of
+from video2act_ros.ros.environment import ALL, resolve_bundle, resolve_profile
+from video2act_ros.ros.stack import SYSTEM1, SYSTEM2, NodeSpec, arguments_of, machines
 
 _NAMESPACE = re.compile(r"/?([A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*)?/?")
 
@@ -21,8 +21,8 @@ _NAMESPACE = re.compile(r"/?([A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*)?/
 def check_values(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> None:
     """Check the value of every argument of a stack, its default where none is given.
 
-    Numbers, the namespace, the parameter file, the robot's profile, the bag, and of those systems that the
-    stack holds the bundles: that they exist, fit the robot and know the instruction.
+    Numbers, the namespace, the parameter file, the robot's profile, the bag, and of those systems that
+    this machine runs the bundles: that they exist, fit the robot and know the instruction.
 
     Raises:
         Video2ActError: one cannot be used; names it and the remedy.
@@ -38,7 +38,7 @@ def check_values(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> None:
         _check_bag(values["bag"])
     profile = load_robot_profile(resolve_profile(values["robot"]))
     for spec in (SYSTEM1, SYSTEM2):
-        if spec in specs:
+        if spec in specs and values.get("machine", ALL) in machines(spec):
             manifest = read_manifest(resolve_bundle(values[f"{spec.name}_bundle"]))
             if spec is SYSTEM1:
                 check_robot(manifest.model_copy(update={"system2": None}), profile)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
-from video2act_msgs.srv import NewEpisode, SetInstruction
+from video2act_msgs.srv import NewEpisode, ReadClock, SetInstruction
 from video2act_ros.control.loop import ControlLoop
 from video2act_ros.core.errors import InstructionError
-from video2act_ros.ros import qos
+from video2act_ros.ros import clock_comparison, qos
+from video2act_ros.ros.convert import ns_to_stamp
 from video2act_ros.ros.instructions import InstructionBook
 from video2act_ros.ros.lifecycle import ManagedNode
 
@@ -43,6 +44,7 @@ class ControlServices:
         node.create_service(Trigger, "emergency_stop", self._on_emergency_stop)
         node.create_service(NewEpisode, "new_episode", self._on_new_episode)
         node.create_service(SetInstruction, "set_instruction", self._on_set_instruction)
+        node.create_service(ReadClock, clock_comparison.SERVICE, self._on_read_clock)
         # Twice, so that no publisher's quality of service can keep a stop from arriving.
         for profile in (qos.DATA, qos.JOINT_STATES):
             node.subscribe(Bool, "emergency_stop", self._on_emergency_stop_topic, profile)
@@ -117,6 +119,10 @@ class ControlServices:
             response.success = True
         except InstructionError as error:
             response.success, response.message = False, str(error)
+        return response
+
+    def _on_read_clock(self, _request: ReadClock.Request, response: ReadClock.Response) -> ReadClock.Response:
+        response.stamp = ns_to_stamp(self._now_ns())
         return response
 
     def _on_known_instructions(self, message: String) -> None:

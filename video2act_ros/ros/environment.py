@@ -19,10 +19,24 @@ from video2act_ros.core.errors import BundleError, ConfigurationError, unknown_c
 PACKAGE = "video2act_ros"
 MANIFEST_FILE = "manifest.yaml"
 
-_SEGMENT_BYTES = 64 << 20  # of config/fastdds.xml
+SHARED_MEMORY_FOLDER = Path("/dev/shm")
+_BLOCK_BYTES = 512  # unit of st_blocks
+_SEGMENT_BYTES = 64 << 20  # of config/fastdds.xml and config/fastdds_two_machines.xml
 _PROCESSES = 6  # four nodes and two tools, one segment each
 SHARED_MEMORY_NEEDED_BYTES = _PROCESSES * _SEGMENT_BYTES
-"""Free space of /dev/shm from which the package's own transport profile is used."""
+"""Space in /dev/shm from which transport profiles with shared memory are used."""
+
+SHARED_MEMORY_REMEDY = "docker --shm-size=1g, or mount -o remount,size=1G /dev/shm"
+
+ALL, ROBOT, GPU_HOST = "all", "robot", "gpu_host"
+MACHINES = (ALL, ROBOT, GPU_HOST)
+MACHINE_VARIABLE = "VIDEO2ACT_MACHINE"
+"""Which part of a stack this machine runs; the launch argument `machine` sets it for the nodes."""
+
+PROFILE_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
+_OUR_PROFILE = "_VIDEO2ACT_PROFILE"  # the value of PROFILE_VARIABLE that was not the user's choice
+_SHARED_MEMORY_PROFILES = {ALL: "fastdds.xml", ROBOT: "fastdds_two_machines.xml"}
+_NETWORK_PROFILES = {ROBOT: "fastdds_network.xml", GPU_HOST: "fastdds_network.xml"}
 
 _RESTARTED = "_VIDEO2ACT_RESTARTED"
 RUNNER_VARIABLE = "_VIDEO2ACT_RUNNER"
@@ -60,8 +74,7 @@ def prepare(*, may_restart: bool = False) -> None:
     """
     _find_own_prefix(may_restart)
     os.environ.setdefault("RMW_FASTRTPS_PUBLICATION_MODE", "ASYNCHRONOUS")  # a dead reader must not block
-    if shared_memory_bytes() >= SHARED_MEMORY_NEEDED_BYTES:
-        os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(share_path() / "config" / "fastdds.xml"))
+    _choose_profile()
     _tune_allocator()
 
 
@@ -74,6 +87,39 @@ def check_installation() -> None:
         raise ConfigurationError(f"pydantic {version} is too old, 2 is needed; {_PIP_REMEDY}")
 
 
+def machine() -> str:
+    """Return which part of a stack this machine runs.
+
+    Raises:
+        ConfigurationError: the environment names another one; lists the known ones.
+    """
+    value = os.environ.get(MACHINE_VARIABLE) or ALL
+    if value not in MACHINES:
+        raise ConfigurationError(unknown_choice(MACHINE_VARIABLE, value, MACHINES))
+    return value
+
+
+def transport_profile(machine: str, usable_bytes: int) -> str | None:
+    """Return the file under config/ for Fast DDS on a machine with so much shared memory; None: built-in."""
+    profiles = _SHARED_MEMORY_PROFILES if usable_bytes >= SHARED_MEMORY_NEEDED_BYTES else {}
+    return profiles.get(machine) or _NETWORK_PROFILES.get(machine)
+
+
+def shared_memory_problem(machine: str) -> str | None:
+    """Return, in one line with the remedy, that /dev/shm is too small for that machine's transport; None if not.
+
+    Not where the user has chosen a transport profile: only he knows what it needs.
+    """
+    chosen, usable = os.environ.get(PROFILE_VARIABLE), shared_memory_bytes()
+    ours = not chosen or chosen == os.environ.get(_OUR_PROFILE)
+    if not ours or machine not in _SHARED_MEMORY_PROFILES or usable >= SHARED_MEMORY_NEEDED_BYTES:
+        return None
+    return (
+        f"too little shared memory: {usable >> 20} MB of /dev/shm are free and {SHARED_MEMORY_NEEDED_BYTES >> 20} MB "
+        f"wanted; images are sent in small pieces, late, and some are lost; {SHARED_MEMORY_REMEDY}"
+    )
+
+
 def follow_runner() -> bool:
     """Let this process get SIGTERM when the runner that started it dies; return whether one did."""
     if os.environ.get(RUNNER_VARIABLE) != str(os.getppid()):
@@ -83,11 +129,16 @@ def follow_runner() -> bool:
 
 
 def shared_memory_bytes() -> int:
-    """Return the free space of /dev/shm; 0 where there is none (containers often give only 64 MB)."""
+    """Return how much of /dev/shm Fast DDS can use, what its processes hold now included.
+
+    So the first and the last process of a stack come to the same answer. 0 where not even one more fits.
+    """
     try:
-        return shutil.disk_usage("/dev/shm").free
+        free = shutil.disk_usage(SHARED_MEMORY_FOLDER).free
+        held = sum(path.stat().st_blocks for path in SHARED_MEMORY_FOLDER.glob("fastdds_*"))
     except OSError:
         return 0
+    return free + held * _BLOCK_BYTES if free >= _SEGMENT_BYTES else 0
 
 
 def share_path() -> Path:
@@ -141,6 +192,19 @@ def resolve_bundle(name: str) -> Path:
     known = sorted(file.parent.name for file in folder.glob(f"*/{MANIFEST_FILE}"))
     choices = (*(known or ["(none is installed)"]), "or the path of a bundle's folder")
     raise BundleError(unknown_choice("bundle", name, choices))
+
+
+def _choose_profile() -> None:
+    """Let Fast DDS read the profile that suits this machine, unless the user has chosen one."""
+    chosen = os.environ.get(PROFILE_VARIABLE)
+    if chosen and chosen != os.environ.get(_OUR_PROFILE):
+        return
+    name = transport_profile(machine(), shared_memory_bytes())
+    for variable in (PROFILE_VARIABLE, _OUR_PROFILE):
+        if name is None:
+            os.environ.pop(variable, None)
+        else:
+            os.environ[variable] = str(share_path() / "config" / name)
 
 
 def _find_own_prefix(may_restart: bool) -> None:

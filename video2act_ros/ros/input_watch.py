@@ -12,6 +12,7 @@ from video2act_ros.core.input_monitor import InputMonitor
 from video2act_ros.core.input_report import InputReport, InputValue
 from video2act_ros.core.robot_profile import Camera, RobotProfile
 from video2act_ros.ros import qos
+from video2act_ros.ros.clock_comparison import ClockComparison
 from video2act_ros.ros.input_health import TOPIC, message_from_report
 from video2act_ros.ros.inputs import now_ns, subscribe_camera
 from video2act_ros.ros.lifecycle import ManagedNode
@@ -24,15 +25,18 @@ def publish_input_health(
 ) -> None:
     """Publish `values(now_ns)` at 20 Hz from the executor's thread for as long as the node is active.
 
+    What the comparison of the node's clock with the command node's gives comes along.
     The timer runs on the steady clock: it goes on when the ROS clock jumps, stops or never comes. Call it in
     the node's `start`.
     """
     publisher = node.create_publisher(InputHealth, TOPIC, qos.DATA)
+    clock = ClockComparison(node)
 
     def publish() -> None:
         with node.reporting(TOPIC):
             time_ns = now_ns(node)
-            publisher.publish(message_from_report(InputReport(time_ns, system, values(time_ns))))
+            rows = (*values(time_ns), *clock.values())
+            publisher.publish(message_from_report(InputReport(time_ns, system, rows)))
 
     node.create_timer(_PERIOD_S, publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from video2act_ros.core.errors import ConfigurationError
@@ -70,6 +71,7 @@ def subscribe_camera(
     camera: Camera,
     on_frame: Callable[[CameraFrame], None],
     wanted: Callable[[int], bool] | None = None,
+    profile: QoSProfile = qos.CAMERA,
 ) -> None:
     """Give one camera's images to `on_frame` as RGB: all, or those whose capture time [ns] is `wanted`.
 
@@ -82,7 +84,7 @@ def subscribe_camera(
             convert = frame_from_compressed if compressed else frame_from_image
             on_frame(convert(message, camera.name))
 
-    node.subscribe(CompressedImage if compressed else Image, camera.topic, handle, qos.CAMERA)
+    node.subscribe(CompressedImage if compressed else Image, camera.topic, handle, profile)
 
 
 def subscribe_joints(

@@ -6,14 +6,14 @@ import functools
 import os
 import subprocess
 
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
+from launch.substitutions import AndSubstitution, LaunchConfiguration, NotEqualsSubstitution
 from launch_ros.actions import LifecycleNode
 
 from launch import LaunchDescription
 from video2act_ros.recording.writing.bag_records import CLOSE_S
-from video2act_ros.ros.environment import RUNNER_VARIABLE
+from video2act_ros.ros.environment import MACHINE_VARIABLE, MACHINES, RUNNER_VARIABLE
 from video2act_ros.ros.launch_events import RESPAWN_DELAY_S, NodeEvents, StackProgress
 from video2act_ros.ros.launch_preparation import PARAMETER_FILES, PrepareStack
 from video2act_ros.ros.stack import (
@@ -26,6 +26,7 @@ from video2act_ros.ros.stack import (
     NodeSpec,
     WhenEnded,
     arguments_of,
+    machines,
 )
 
 _STOP_S = 8.0  # for a node to end after SIGINT: twice what the longest needs
@@ -54,6 +55,8 @@ def stack_description(specs: tuple[NodeSpec, ...]) -> LaunchDescription:
         for spec, process in processes.items()
         for handler in NodeEvents(spec, process, progress).handlers()
     ]
+    if REPLAY_NODE not in specs:
+        arguments.append(SetEnvironmentVariable(MACHINE_VARIABLE, LaunchConfiguration("machine")))
     return LaunchDescription([PrepareStack(specs, progress), *arguments, *handlers, *processes.values()])
 
 
@@ -100,9 +103,13 @@ def _respawn(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> bool | NotEqualsSub
 
 
 def _condition(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> IfCondition | None:
-    """Return when a node is a process of its own, None for always."""
+    """Return when a node is a process of its own on this machine, None for always."""
+    needed = []
     if spec is RECORDER:
-        return IfCondition(NotEqualsSubstitution(LaunchConfiguration("record"), ""))
-    if spec is COMMAND and REPLAY_NODE not in specs:
-        return IfCondition(NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS))
-    return None
+        needed.append(NotEqualsSubstitution(LaunchConfiguration("record"), ""))
+    if REPLAY_NODE not in specs:
+        if spec is COMMAND:
+            needed.append(NotEqualsSubstitution(LaunchConfiguration("control"), IN_PROCESS))
+        elsewhere = (machine for machine in MACHINES if machine not in machines(spec))
+        needed += [NotEqualsSubstitution(LaunchConfiguration("machine"), machine) for machine in elsewhere]
+    return IfCondition(functools.reduce(AndSubstitution, needed)) if needed else None

@@ -20,10 +20,19 @@ from lifecycle_msgs.srv import GetState
 
 from launch import EventHandler, LaunchContext
 from video2act_ros.core.errors import Video2ActError
-from video2act_ros.ros.stack import COMMAND, REPLAY_NODE, NodeSpec, WhenEnded, when_ended
+from video2act_ros.ros.stack import (
+    COMMAND,
+    IN_PROCESS,
+    REPLAY_NODE,
+    SYSTEM1,
+    NodeSpec,
+    WhenEnded,
+    when_ended,
+)
 
 RESPAWN_DELAY_S = 2.0
 _ANSWER_S = 1.0  # after which the question for a node's state is asked once more
+_LOST_STATUS = 255  # asyncio's, for a process that ended just as launch signalled it; no node ends with it
 _LOOK_S = 0.1  # between two looks whether the node's services are there
 
 
@@ -39,11 +48,13 @@ class StackProgress:
         self.control = ""
         self._replay = REPLAY_NODE in specs
         self._waiting: set[str] = set()
+        self._commands = False
         self._namespace = ""
 
     def begin(self, nodes: list[str], control: str, namespace: str) -> None:
         """Expect the nodes of these names to become active."""
         self._waiting = set(nodes)
+        self._commands = COMMAND.name in nodes or (control == IN_PROCESS and SYSTEM1.name in nodes)
         self.log.info(f"starting {', '.join(nodes)}; models need a while to load")
         self.control = control
         self._namespace = namespace
@@ -61,6 +72,8 @@ class StackProgress:
             self.log.info(f"{self._namespace}/{name} is active")
         elif self._replay:
             self.log.info("all nodes are active; the bag plays")
+        elif not self._commands:
+            self.log.info("all nodes of this machine are active; the robot's computer engages")
         else:
             engage = f"ros2 service call {self._namespace}/engage std_srvs/srv/Trigger"
             self.log.info(f"all nodes are active, in shadow: nothing is commanded until: {engage}")
@@ -165,7 +178,8 @@ class NodeEvents:
         self._starts += 1  # nobody waits for its answer any more
         what = f"{self._spec.executable} ended {_how(event.returncode)}"
         if context.is_shutdown:
-            if event.returncode not in (0, -signal.SIGINT):  # that one had not begun to start yet
+            # -SIGINT: it had not begun to start yet
+            if event.returncode not in (0, -signal.SIGINT, _LOST_STATUS):
                 raise StackEnded(f"{what} instead of stopping")
             return None
         meaning = when_ended(self._spec, self._progress.control)

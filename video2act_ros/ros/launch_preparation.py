@@ -17,6 +17,7 @@ from launch_ros.utilities import get_node_name_count, make_namespace_absolute, p
 
 from launch import LaunchContext
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.ros.environment import ALL
 from video2act_ros.ros.launch_events import StackProgress
 from video2act_ros.ros.node_names import check_names
 from video2act_ros.ros.stack import (
@@ -62,14 +63,16 @@ class PrepareStack(Action):
         check_values(self._specs, given)
         namespace = _namespace(context, given.get("namespace", ""))
         control, record = given.get("control", ""), given.get("record", "")
-        for name in full_names(self._specs, namespace, control, record):
+        machine = given.get("machine", ALL)
+        names = full_names(self._specs, namespace, control, record, machine)
+        for name in names:
             if get_node_name_count(context, name):
                 raise ConfigurationError(
                     f"this launch starts node {name} twice; include each stack in a namespace of its own "
                     "(namespace:=NAME)"
                 )
-        check_names(full_names(self._specs, namespace, control, record), os.environ)
-        nodes = [spec.name for spec in processes(self._specs, control, record)]
+        check_names(names, os.environ)
+        nodes = [spec.name for spec in processes(self._specs, control, record, machine)]
         self._progress.begin(nodes, control, namespace)
         self._write(context, given)
 

@@ -12,8 +12,8 @@ from rclpy.qos import QoSProfile
 
 from video2act_ros.core.config import NodeConfig
 from video2act_ros.core.errors import ConfigurationError, Video2ActError
-from video2act_ros.ros import params
-from video2act_ros.ros.diagnostics import DiagnosticsPublisher, Health
+from video2act_ros.ros import environment, params
+from video2act_ros.ros.diagnostics import DiagnosticsPublisher, Health, Level
 from video2act_ros.ros.node_names import NodeName
 from video2act_ros.ros.publisher import GuardedPublisher
 
@@ -47,6 +47,7 @@ class ManagedNode(LifecycleNode):
             self.destroy_node()
             raise
         self.health = Health()
+        self.shared_memory_problem = environment.shared_memory_problem(environment.machine())
         self._diagnostics = DiagnosticsPublisher(self, self.health)
         self.create_timer(self.config.diagnostics_period_s, self.publish_diagnostics)
         self._setup_entities: list[Any] = []
@@ -117,6 +118,8 @@ class ManagedNode(LifecycleNode):
         """Publish /diagnostics now."""
         with self.reporting("diagnostics"):
             self.collect_diagnostics()
+        if self.shared_memory_problem:
+            self.health.problem("shared_memory", self.shared_memory_problem, Level.WARN, passing=True)
         self._diagnostics.publish(self.state_name)
 
     @property

@@ -83,6 +83,8 @@ def _run(waiting: list[type[ManagedNode]]) -> int:
             executor.add_node(nodes[-1])
             waiting = [*waiting[1:], *nodes[-1].companions()]
         _care_for_control(nodes)
+        if runs_alone and nodes[0].shared_memory_problem:  # a stack's runner tells it once for all of them
+            nodes[0].get_logger().warning(nodes[0].shared_memory_problem)
         if not _bring_up(nodes, signals) and not runs_alone:
             return 1  # nobody will configure it again, and the runner's user should know at once
         while not signals.stopping.is_set():  # EventsExecutor.spin() would hold the interpreter lock

@@ -16,6 +16,9 @@ _VOLATILE = DurabilityPolicy.VOLATILE
 CAMERA = _keep_last(5, ReliabilityPolicy.BEST_EFFORT, _VOLATILE)
 """Images: System 2 wants every frame; best effort matches every camera driver."""
 
+RELIABLE_CAMERA = _keep_last(5, ReliabilityPolicy.RELIABLE, _VOLATILE)
+"""Images over a lossy link: best effort loses each image of which one piece is lost."""
+
 JOINT_STATES = _keep_last(5, ReliabilityPolicy.BEST_EFFORT, _VOLATILE)
 """Measured joints, from any driver."""
 

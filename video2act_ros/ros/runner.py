@@ -79,11 +79,15 @@ class StackRunner:
         """
         given = self._arguments
         control, record = given.get("control", ""), given.get("record", "")
-        check_names(full_names(self._specs, given.get("namespace", ""), control, record), os.environ)
+        machine = given.get("machine") or environment.machine()
+        names = full_names(self._specs, given.get("namespace", ""), control, record, machine)
+        check_names(names, os.environ)
         remove_dead_segments()
+        if (problem := environment.shared_memory_problem(machine)) is not None:
+            log.warning("%s", problem)
         self._logs.mkdir(parents=True, exist_ok=True)
         self._parameters.write_text(parameter_file(overrides(self._specs, self._arguments)))
-        for spec in processes(self._specs, control, record):
+        for spec in processes(self._specs, control, record, machine):
             self._log_file(spec).unlink(missing_ok=True)
             self._spawn(spec)
 
@@ -95,6 +99,8 @@ class StackRunner:
 
     def _spawn(self, spec: NodeSpec) -> None:
         environ = os.environ | {environment.RUNNER_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+        if machine := self._arguments.get("machine"):
+            environ[environment.MACHINE_VARIABLE] = machine
         with self._log_file(spec).open("ab") as output:
             process = subprocess.Popen(
                 self.command(spec, self._parameters),

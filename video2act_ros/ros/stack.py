@@ -18,6 +18,7 @@ from video2act_ros.core.config import (
     System2Config,
 )
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.ros.environment import ALL, GPU_HOST, MACHINES, ROBOT
 
 PACKAGE = "video2act_ros"
 BOOLEANS = {"true": True, "false": False}
@@ -160,6 +161,13 @@ ARGUMENTS = (
         ("separate", IN_PROCESS),
     ),
     LaunchArgument(
+        "machine",
+        ALL,
+        "which part of the stack this computer runs: all of it, robot (all but System 2) or gpu_host (System 2)",
+        (),
+        MACHINES,
+    ),
+    LaunchArgument(
         "log_level",
         "info",
         "what the nodes print: messages of this severity and above",
@@ -221,7 +229,7 @@ REPLAY_ARGUMENTS = (
     ),
     LaunchArgument("report", "", "JSON file for the figures at the end", _for("report", REPLAY_NODE)),
 )
-_NOT_IN_REPLAY = ("use_sim_time", "control")
+_NOT_IN_REPLAY = ("use_sim_time", "control", "machine")
 
 
 def arguments_of(specs: tuple[NodeSpec, ...]) -> tuple[LaunchArgument, ...]:
@@ -243,31 +251,44 @@ def fixed_parameters(specs: tuple[NodeSpec, ...]) -> tuple[tuple[str, str, Param
     return (*clocks, (COMMAND.name, "replay", True), (SYSTEM1.name, "control", "separate"))
 
 
-def processes(specs: tuple[NodeSpec, ...], control: str, record: str = "") -> tuple[NodeSpec, ...]:
+def processes(
+    specs: tuple[NodeSpec, ...], control: str, record: str = "", machine: str = ALL
+) -> tuple[NodeSpec, ...]:
     """Return the nodes that are processes of their own; the recorder comes along where `record` says so."""
     present = tuple(spec for spec in specs if spec is not COMMAND or control != IN_PROCESS)
-    return (*present, RECORDER) if record else present
+    chosen = (*present, RECORDER) if record else present
+    return tuple(spec for spec in chosen if machine in machines(spec))
+
+
+def machines(spec: NodeSpec) -> tuple[str, ...]:
+    """Return the values of the launch argument `machine` with which this computer runs a node."""
+    return (ALL, GPU_HOST) if spec is SYSTEM2 else (ALL, ROBOT)
 
 
 def full_names(
-    specs: tuple[NodeSpec, ...], namespace: str, control: str, record: str = ""
+    specs: tuple[NodeSpec, ...], namespace: str, control: str, record: str = "", machine: str = ALL
 ) -> tuple[str, ...]:
-    """Return the fully qualified names of all nodes, those that share a process included."""
-    names = [spec.name for spec in processes(specs, control, record)]
-    if control == IN_PROCESS:
+    """Return the fully qualified names of this machine's nodes, those that share a process included."""
+    present = processes(specs, control, record, machine)
+    names = [spec.name for spec in present]
+    if control == IN_PROCESS and SYSTEM1 in present:
         names.append(COMMAND.name)
     prefix = f"/{namespace.strip('/')}".rstrip("/")
     return tuple(f"{prefix}/{name}" for name in names)
 
 
 def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> None:
-    """Raise ConfigurationError for an unknown argument or a value outside its choices."""
+    """Raise ConfigurationError for an unknown argument, a value outside its choices, or two that exclude each other."""
     known = {argument.name: argument for argument in arguments_of(specs)}
     for name, value in given.items():
         if name not in known:
             raise ConfigurationError(unknown_choice("launch argument", name, known))
         if known[name].choices and value not in known[name].choices:
             raise ConfigurationError(unknown_choice(f"value of {name}", value, known[name].choices))
+    if given.get("machine") == GPU_HOST and given.get("record"):
+        raise ConfigurationError(
+            "machine gpu_host runs System 2 alone; give `record` on the robot's computer"
+        )
 
 
 def when_ended(spec: NodeSpec, control: str) -> WhenEnded:

@@ -45,9 +45,13 @@ def joints(stamp_s, positions=(0.0, 0.0, 0.0)):
 
 
 def report(stamp_s, *, system="system1", camera="cam_high", **values_s):
-    """Return an input report; without values the camera's image is new, moving and bright."""
+    """Return an input report of a synchronised clock; without values the camera's image is new, moving and bright."""
     values_s = values_s or {"image_age": 0.05, "image_frozen": 0.0, "image_dark": 0.0}
-    rows = tuple(InputValue(InputCheck(name), camera, value_s) for name, value_s in values_s.items())
+    values_s = {"clock_ahead": 0.0, "clock_behind": 0.0} | values_s
+    rows = tuple(
+        InputValue(InputCheck(name), "" if name.startswith("clock") else camera, value_s)
+        for name, value_s in values_s.items()
+    )
     return InputReport(ns(stamp_s), system, rows)
 
 
@@ -151,6 +155,7 @@ class Bench:
 
     def see(self, **options):
         self.loop.on_report(report(self.time_s, **options))
+        self.loop.on_report(report(self.time_s, system="system2", frame_gap=0.1))
 
     def tick(self, count=1):
         """Advance by whole periods; return the last command."""

@@ -2,6 +2,7 @@ import pytest
 
 from video2act_ros.control.problem import describe
 from video2act_ros.control.report_watch import ReportWatch
+from video2act_ros.core.input_report import InputReport
 from video2act_ros.core.robot_profile import Outcome, Threshold
 from video2act_ros.core.types import seconds_to_ns
 
@@ -93,3 +94,55 @@ def test_older_reports_do_not_replace_newer_ones_and_the_future_holds(watch, mak
     assert told(watch, 10.0) == ""
     watch.add(make_report(12.0))
     assert "input report of System 1 stamped 2.00 s in the future" in told(watch, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("check", "stamp_s", "words"),
+    [
+        ("clock_ahead", 10.35, "System 2's clock is 0.35 s ahead of this machine's (limit 0.05 s)"),
+        ("clock_behind", 9.65, "System 2's clock is 0.35 s behind this machine's (limit 0.05 s)"),
+    ],
+)
+def test_clocks_that_lie_apart_hold_with_one_line(watch, make_report, check, stamp_s, words):
+    """Offset, limit, direction and remedy; nothing else of that report means anything then. It recovers."""
+    watch.add(make_report(10.0))
+    watch.add(make_report(stamp_s, system="system2", frame_gap=9.0, **{check: 0.35}))
+    (problem,) = watch.problems(seconds_to_ns(10.0))
+    assert problem.outcome is Outcome.HOLD
+    assert problem.text == f"{words}; synchronise the clocks by chrony or PTP, see docs/two_machines.md"
+    watch.add(make_report(10.4, system="system2", frame_gap=0.1))
+    watch.add(make_report(10.4))
+    assert told(watch, 10.4) == ""
+
+
+def test_a_small_offset_is_borne(watch, make_report):
+    """The profile's threshold decides; its default suits profiles that do not name it."""
+    watch.add(make_report(10.0))
+    watch.add(make_report(10.0, system="system2", frame_gap=0.1, clock_ahead=0.04))
+    assert told(watch, 10.0) == ""
+
+
+def test_a_clock_that_nobody_compared_is_not_trusted(watch, make_report):
+    """Neither one that is not compared yet nor one whose system never compares it."""
+    watch.add(make_report(10.0))
+    watch.add(make_report(10.0, system="system2", frame_gap=0.1, clock_ahead=None, clock_behind=None))
+    assert "System 2's clock is not compared with this machine's yet" in told(watch, 10.0)
+    watch.add(InputReport(seconds_to_ns(10.1), "system2", ()))
+    assert "System 2 does not compare its clock; run one version" in told(watch, 10.1)
+
+
+def test_latents_of_a_system2_that_never_reported_are_not_trusted(watch, make_report):
+    """A policy without latents needs no System 2."""
+    watch.add(make_report(10.0))
+    assert told(watch, 10.0) == ""
+    (problem,) = watch.problems(seconds_to_ns(10.0), with_latents=True)
+    assert problem.text == "no input report of System 2 yet; check System 2 and the network"
+
+
+def test_reports_of_a_clock_that_was_set_back_count_again(watch, make_report):
+    """An hour ahead, then synchronised: the arm must not wait for an hour."""
+    watch.add(make_report(10.0))
+    watch.add(make_report(3610.0, system="system2", clock_ahead=3600.0))
+    assert "3600.00 s ahead" in told(watch, 10.0)
+    watch.add(make_report(10.1, system="system2", frame_gap=0.1))
+    assert told(watch, 10.1) == ""

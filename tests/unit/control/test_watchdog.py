@@ -12,6 +12,7 @@ NOW_NS = seconds_to_ns(10.0)
 def watchdog(profile, make_report):
     watchdog = Watchdog(profile)
     watchdog.on_report(make_report(10.0))
+    watchdog.on_report(make_report(10.0, system="system2", frame_gap=0.1))
     return watchdog
 
 

@@ -9,9 +9,9 @@ from video2act_ros.core.input_report import InputCheck, InputValue
 from video2act_ros.core.robot_profile import Thresholds
 
 
-def test_every_check_has_a_threshold_of_its_name():
+def test_every_check_has_a_threshold():
     """What is watched can be graded by the robot profile."""
-    assert {f"{check.value}_s" for check in InputCheck} <= set(Thresholds.model_fields)
+    assert {check.threshold for check in InputCheck} <= set(Thresholds.model_fields)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

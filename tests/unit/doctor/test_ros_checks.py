@@ -83,7 +83,25 @@ def test_which_transport_profile_is_used(machine):
     machine.texts["/mine.xml"] = "<dds/>"
     assert "chosen by you" in checks.check_profile(machine, SHARE).text
     machine.texts["/share/config/fastdds.xml"] = "<dds/>"
-    assert checks.check_profile(machine, SHARE).text == "the package's own"
+    assert checks.check_profile(machine, SHARE).text == "the package's fastdds.xml"
+
+
+@pytest.mark.parametrize(
+    ("part", "free_mb", "file"),
+    [
+        ("robot", 1024, "fastdds_two_machines.xml"),
+        ("robot", 64, "fastdds_network.xml"),
+        ("gpu_host", 64, "fastdds_network.xml"),
+    ],
+)
+def test_with_two_machines_each_has_its_profile(machine, part, free_mb, file):
+    """The robot's needs shared memory, the GPU host's none; a part that does not exist is refused with a list."""
+    machine.environ["VIDEO2ACT_MACHINE"], machine.disk = part, (1 << 30, free_mb << 20)
+    assert checks.check_profile(machine, SHARE).text == f"the package's {file}, set at process start"
+    machine.environ["VIDEO2ACT_MACHINE"] = "moon"
+    finding = checks.check_profile(machine, SHARE)
+    assert finding.level is Level.PROBLEM
+    assert "all, robot, gpu_host" in finding.remedy
 
 
 @pytest.mark.parametrize(

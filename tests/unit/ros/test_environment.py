@@ -1,0 +1,103 @@
+"""Which transport profile a process gets, and what it says where shared memory is too small."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.ros import environment
+
+PLENTY = environment.SHARED_MEMORY_NEEDED_BYTES
+SHOW = """
+import os
+from video2act_ros.ros import environment
+environment.prepare()
+print(os.path.basename(os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "built-in")))
+print(environment.shared_memory_problem(environment.machine()))
+"""
+
+
+def with_shared_memory(size, *command, **environ):
+    """Run a command with a /dev/shm of that size; skip where that is not permitted."""
+    script = f'mount -t tmpfs -o size={size} tmpfs /dev/shm || exit 99; exec "$@"'
+    line = ["unshare", "--mount", "sh", "-c", script, "sh", *command]
+    names = (environment.PROFILE_VARIABLE, "_VIDEO2ACT_PROFILE", environment.MACHINE_VARIABLE)
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, env=clean | environ, timeout=120)
+    except FileNotFoundError:
+        pytest.skip("unshare is not installed")
+    if done.returncode == 99 or "unshare failed" in done.stderr:
+        pytest.skip("mount namespaces are not permitted")
+    return done
+
+
+@pytest.mark.parametrize(
+    ("machine", "usable", "file"),
+    [
+        ("all", PLENTY, "fastdds.xml"),
+        ("all", PLENTY - 1, None),
+        ("robot", PLENTY, "fastdds_two_machines.xml"),
+        ("robot", PLENTY - 1, "fastdds_network.xml"),
+        ("gpu_host", 0, "fastdds_network.xml"),
+    ],
+)
+def test_the_profile_suits_the_machine_and_its_shared_memory(machine, usable, file):
+    """One computer, a robot with a GPU host, and the GPU host, which needs no shared memory."""
+    assert environment.transport_profile(machine, usable) == file
+    assert file is None or (environment.share_path() / "config" / file).is_file()
+
+
+@pytest.mark.parametrize(
+    ("size", "machine", "file"),
+    [
+        ("64m", "all", "built-in"),
+        ("64m", "robot", "fastdds_network.xml"),
+        ("1g", "all", "fastdds.xml"),
+        ("64m", "gpu_host", "fastdds_network.xml"),
+    ],
+)
+def test_a_small_shared_memory_is_told_with_the_remedy(size, machine, file):
+    """One line where it matters, and the profile that works without it; none on a GPU host."""
+    done = with_shared_memory(size, sys.executable, "-c", SHOW, VIDEO2ACT_MACHINE=machine)
+    profile, problem = done.stdout.splitlines()
+    assert profile == file
+    if size == "64m" and machine != "gpu_host":
+        assert problem.startswith("too little shared memory: ")
+        assert "docker --shm-size=1g, or mount -o remount,size=1G /dev/shm" in problem
+    else:
+        assert problem == "None"
+
+
+def test_a_profile_that_the_user_has_chosen_stays_and_nothing_is_said():
+    """Only he knows what it needs."""
+    done = with_shared_memory("64m", sys.executable, "-c", SHOW, FASTDDS_DEFAULT_PROFILES_FILE="/mine.xml")
+    assert done.stdout.splitlines() == ["mine.xml", "None"]
+
+
+def test_a_child_chooses_anew_what_its_parent_chose(monkeypatch):
+    """A runner's own profile does not bind the nodes that it starts for another part of the stack."""
+    for variable in (environment.PROFILE_VARIABLE, "_VIDEO2ACT_PROFILE"):
+        monkeypatch.setenv(variable, "/share/config/fastdds.xml")
+    monkeypatch.setenv(environment.MACHINE_VARIABLE, environment.GPU_HOST)
+    environment.prepare()
+    assert os.environ[environment.PROFILE_VARIABLE].endswith("fastdds_network.xml")
+
+
+def test_what_processes_hold_of_shared_memory_counts_as_usable(tmp_path, monkeypatch):
+    """The last process of a stack comes to the same answer as the first."""
+    monkeypatch.setattr(environment, "SHARED_MEMORY_FOLDER", tmp_path)
+    before = environment.shared_memory_bytes()
+    (tmp_path / "fastdds_0123").write_bytes(b"x" * (1 << 20))
+    assert environment.shared_memory_bytes() == pytest.approx(before, abs=1 << 19)
+    monkeypatch.setattr(environment, "SHARED_MEMORY_FOLDER", tmp_path / "none")
+    assert environment.shared_memory_bytes() == 0
+
+
+def test_an_unknown_part_of_the_stack_is_refused_with_the_known_ones(monkeypatch):
+    """One clear line."""
+    monkeypatch.setenv(environment.MACHINE_VARIABLE, "moon")
+    with pytest.raises(ConfigurationError, match=r"'moon'.*all, robot, gpu_host"):
+        environment.machine()

@@ -1,0 +1,68 @@
+"""How far two machines' clocks lie apart, measured by asking for the other one's time."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from video2act_ros.core.input_report import InputCheck, InputValue
+from video2act_ros.core.types import NS_PER_S
+
+_KEPT = 5  # exchanges; of these the quickest counts
+_VALID_S = 30.0  # two clocks drift apart by less than 3 ms meanwhile (100 ppm)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockExchange:
+    """One question for the other machine's time.
+
+    Args:
+        asked_ns: own clock when the question left.
+        told_ns: the other machine's clock when it answered.
+        returned_ns: own clock when the answer came.
+        took_s: time between the two by a steady clock, which nobody sets.
+    """
+
+    asked_ns: int
+    told_ns: int
+    returned_ns: int
+    took_s: float
+
+    @property
+    def offset_s(self) -> float:
+        """How far the own clock is ahead of the other one, if both ways took equally long."""
+        return ((self.asked_ns + self.returned_ns) / 2 - self.told_ns) / NS_PER_S
+
+    @property
+    def uncertainty_s(self) -> float:
+        """How wrong `offset_s` can be: the answer was given at any time between question and return."""
+        return max(self.took_s, abs(self.returned_ns - self.asked_ns) / NS_PER_S) / 2
+
+
+class ClockOffset:
+    """The own clock's offset from another one's, by the quickest of the last exchanges. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._exchanges: deque[tuple[float, ClockExchange]] = deque(maxlen=_KEPT)
+
+    def add(self, exchange: ClockExchange, now_s: float) -> None:
+        """Take an exchange that ended at `now_s` of a steady clock."""
+        self._exchanges.append((now_s, exchange))
+
+    def best(self, now_s: float) -> ClockExchange | None:
+        """Return the exchange that counts; None where no recent one is known."""
+        recent = (exchange for made_s, exchange in self._exchanges if now_s - made_s <= _VALID_S)
+        return min(recent, key=lambda exchange: exchange.uncertainty_s, default=None)
+
+    def values(self, now_s: float) -> tuple[InputValue, ...]:
+        """Return how far the own clock is certainly ahead and behind [s], one of them 0; None while unknown."""
+        exchange = self.best(now_s)
+        if exchange is None:
+            ahead_s, behind_s = None, None
+        else:
+            ahead_s = max(0.0, exchange.offset_s - exchange.uncertainty_s)
+            behind_s = max(0.0, -exchange.offset_s - exchange.uncertainty_s)
+        return (
+            InputValue(InputCheck.CLOCK_AHEAD, "", ahead_s),
+            InputValue(InputCheck.CLOCK_BEHIND, "", behind_s),
+        )
