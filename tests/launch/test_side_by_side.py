@@ -98,3 +98,25 @@ def test_a_node_that_refuses_its_configuration_says_what_to_do(launched, common,
     launch.interrupt()
     assert launch.ended() == 0, launch.output
     assert "Traceback" not in launch.output
+
+
+@pytest.mark.slow
+def test_each_machine_starts_its_part_of_one_stack(launched, common):
+    """`machine` leaves System 2 to the GPU host and everything else to the robot; a bundle is needed where it runs."""
+    kept = {"gpu_host": "system1_bundle", "robot": "system2_bundle"}
+    parts = {
+        machine: launched(
+            "video2act_ros",
+            FILE.name,
+            f"machine:={machine}",
+            *(f"{key}:={value}" for key, value in common.items() if key != unneeded),
+        )
+        for machine, unneeded in kept.items()
+    }
+    parts["gpu_host"].wait_for("all nodes of this machine are active; the robot's computer engages")
+    parts["robot"].wait_for("all nodes are active, in shadow")
+    assert [parts["gpu_host"].pid("system2_node")] == parts["gpu_host"].pids()
+    assert [parts["robot"].pid(name) for name in ("system1_node", "command_node")] == parts["robot"].pids()
+    for part in parts.values():
+        part.interrupt()
+        assert part.ended() == 0, part.output
