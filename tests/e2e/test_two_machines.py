@@ -85,7 +85,9 @@ class TwoMachines:
 @pytest.fixture(scope="module")
 def machines(request, tmp_path_factory):
     if any(item.path != request.path for item in request.session.items):
-        pytest.skip("Fast DDS reads profiles and interfaces once in a process: run this file alone (make e2e)")
+        pytest.skip(
+            "Fast DDS reads profiles and interfaces once in a process: run this file alone (make e2e)"
+        )
     folder = tmp_path_factory.mktemp("two_machines")
     patient = {"command": {"reach_rad": 2.0}, "system2": {"camera_reliability": "reliable"}}
     content = {f"/**/{node}": {"ros__parameters": values} for node, values in patient.items()}
