@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from video2act_ros.core.errors import BundleError
+from video2act_ros.core.name_lists import difference
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system2.config import VideoEncoderConfig
@@ -202,6 +203,22 @@ def graph_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
     return {graph: folder / name for graph, name in section.onnx.graphs.items()}
 
 
+def check_joints(bundle: str, names: tuple[str, ...], profile: RobotProfile) -> None:
+    """Compare a bundle's joints, by name, number and order, with the robot's.
+
+    Raises:
+        BundleError: names what differs.
+    """
+    if names == profile.joint_names:
+        return
+    different = difference(names, profile.joint_names, ("the bundle", "the profile"))
+    raise BundleError(
+        f"bundle '{bundle}' moves {len(names)} joints, robot profile '{profile.name}' has "
+        f"{len(profile.joints)}: {different}; names and order must be equal: choose the profile of the bundle's "
+        "robot (robot:=…), or a bundle of this robot"
+    )
+
+
 def check_robot(manifest: Manifest, profile: RobotProfile) -> None:
     """Compare joint order and cameras with the robot's.
 
@@ -210,17 +227,7 @@ def check_robot(manifest: Manifest, profile: RobotProfile) -> None:
     """
     cameras: set[str] = set()
     if manifest.system1 is not None:
-        names = manifest.system1.joint_names
-        if len(names) != len(profile.joint_names):
-            raise BundleError(
-                f"bundle '{manifest.name}' drives {len(names)} joints, robot '{profile.name}' has "
-                f"{len(profile.joint_names)}; choose the robot profile that the bundle was trained for"
-            )
-        if names != profile.joint_names:
-            raise BundleError(
-                f"bundle '{manifest.name}' orders the joints {', '.join(names)}; robot '{profile.name}' has "
-                f"{', '.join(profile.joint_names)}; choose the matching robot profile"
-            )
+        check_joints(manifest.name, manifest.system1.joint_names, profile)
         cameras |= set(manifest.system1.policy.images.cameras)
     if manifest.system2 is not None:
         cameras.add(manifest.system2.encoder.camera)

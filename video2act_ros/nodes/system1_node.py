@@ -11,10 +11,10 @@ from std_msgs.msg import String
 
 from video2act_msgs.msg import ActionChunk as ActionChunkMessage
 from video2act_msgs.msg import Latents
+from video2act_ros.bundles.manifest import check_joints
 from video2act_ros.core.config import System1Config
-from video2act_ros.core.errors import BundleError, ConfigurationError
+from video2act_ros.core.errors import BundleError
 from video2act_ros.core.latent_pairs import LatentPairs
-from video2act_ros.core.name_lists import difference
 from video2act_ros.core.run_context import RunContext
 from video2act_ros.core.stages import Stages
 from video2act_ros.core.synchroniser import NotReady, Synchroniser
@@ -77,7 +77,7 @@ class System1Node(ModelNode["LoadedPolicy"]):
         section = manifest.system1
         if section is None:
             raise BundleError(f"bundle '{bundle}' holds no System 1; give a bundle that has one")
-        self._check_joints(section.joint_names, bundle)
+        check_joints(bundle, section.joint_names, self.profile)
         names = section.policy.images.cameras
         choose_cameras(self.profile, names, f"bundle '{bundle}'")
         if hasattr(self, "switch"):
@@ -127,16 +127,6 @@ class System1Node(ModelNode["LoadedPolicy"]):
         from video2act_ros.nodes.command_node import CommandNode
 
         return (CommandNode,)
-
-    def _check_joints(self, names: tuple[str, ...], bundle: str) -> None:
-        profile = self.profile
-        if names != profile.joint_names:
-            different = difference(names, profile.joint_names, ("the bundle", "the profile"))
-            raise ConfigurationError(
-                f"bundle '{bundle}' moves {len(names)} joints, robot profile "
-                f"'{profile.name}' has {len(profile.joints)}: {different}; names and order must be equal: "
-                "choose the profile of the bundle's robot (robot:=…), or a bundle of this robot"
-            )
 
     # -- callbacks ----------------------------------------------------------------------------------
 
