@@ -30,10 +30,11 @@ def test_chunks_of_system1_become_commands_in_one_process(make_node, world, stil
     assert not commands
     client = world.create_client(Trigger, "engage")
     assert client.wait_for_service(20.0)
-    for _ in range(200):
+    for _ in range(200):  # ten chunks come in a second; the clocks are compared within two
         answer = client.call(Trigger.Request(), timeout_sec=20.0)
         if answer.success:
             break
+        world.wait_for_more("chunk")
     assert answer.success, answer.message
     world.wait_for(lambda: commands, "commands")
     world.wait_for(lambda: any(state.state == "engaged" for state in states), "the policy to drive")
