@@ -199,7 +199,7 @@ def test_nobody_can_let_a_replay_drive():
         ({"control": "both"}, "choose one of: separate, in_process"),
         ({"system2_bundle": "dance"}, "unknown bundle 'dance'; choose one of: aloha_lift"),
         ({"instruction": "dance"}, "unknown instruction 'dance'; this bundle knows: lift"),
-        ({"robot": "agilex_cobot_magic"}, "choose the matching robot profile"),
+        ({"robot": "agilex_cobot_magic"}, "only the bundle has left_waist"),
         ({"namespace": "left arm"}, "namespace 'left arm' is no ROS name"),
         ({"params_file": "nowhere.yaml"}, "params_file 'nowhere.yaml' is no file"),
     ],
