@@ -1,10 +1,13 @@
 """The ament_python package video2act_ros: colcon and pip both install from here."""
 
+import os
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 PACKAGE = "video2act_ros"
+MESSAGES = "video2act_msgs"
 SHARE = Path("share") / PACKAGE
 NODES = (
     "system2_node",
@@ -30,6 +33,26 @@ def data_files() -> list[tuple[str, list[str]]]:
     return entries
 
 
+def check_messages() -> None:
+    """Stop a colcon build without the messages: colcon looks for no package inside of one, and nodes need them.
+
+    Only colcon still calls `setup.py install` or `develop`; it puts what this package depends on, and has built
+    before, on AMENT_PREFIX_PATH.
+    """
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    index = Path("share/ament_index/resource_index/packages") / MESSAGES
+    if not {"install", "develop"} & set(sys.argv) or any(
+        (Path(prefix) / index).is_file() for prefix in prefixes
+    ):
+        return
+    here = Path.cwd()
+    raise SystemExit(
+        f"{PACKAGE} needs the package {MESSAGES}, which is not in this workspace; link it beside this clone and "
+        f"build again: ln -s {here.name}/ros2_ws/src/{MESSAGES} {here.parent / MESSAGES}"
+    )
+
+
+check_messages()
 setup(
     name=PACKAGE,
     version="0.1.0",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +156,37 @@ def test_colcon_runs_the_tests_with_pytest():
     """Without the dependency `colcon test` would take unittest and find nothing; e2e is not part of it."""
     assert 'extras_require={"test": ["pytest"]}' in (ROOT / "setup.py").read_text()
     assert 'testpaths = ["tests/unit", "tests/node", "tests/launch"]' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("messages", [False, True])
+def test_colcon_stops_where_the_messages_are_missing(tmp_path, messages):
+    """A clone in a `src/` of one's own is told the link that it lacks, and builds nothing half."""
+    if messages:
+        index = tmp_path / "share/ament_index/resource_index/packages"
+        index.mkdir(parents=True)
+        (index / "video2act_msgs").touch()
+    result = subprocess.run(
+        [sys.executable, "setup.py", "install", "--root", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=clone(tmp_path),
+        env={**os.environ, "AMENT_PREFIX_PATH": f"/nowhere:{tmp_path}"},
+    )
+    link = f"ln -s clone/ros2_ws/src/video2act_msgs {tmp_path}/video2act_msgs"
+    assert (result.returncode == 0) is messages, result.stderr
+    assert (link in result.stderr) is not messages
+
+
+def clone(folder: Path) -> Path:
+    """Make a folder that holds what setup.py reads, and nothing more."""
+    copy = folder / "clone"
+    copy.mkdir()
+    for name in ("setup.py", "setup.cfg", "package.xml"):
+        shutil.copy(ROOT / name, copy)
+    (copy / "resource").mkdir()
+    (copy / "resource/video2act_ros").touch()
+    return copy
 
 
 @pytest.mark.parametrize("module", ["stack", "launch_description"])
