@@ -66,6 +66,7 @@ setup(
     maintainer_email="maintainers@video2act-ros.invalid",
     description="A dual-system video-to-action policy on ROS 2",
     license="Apache-2.0",
+    classifiers=[f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)],
     entry_points={
         "console_scripts": ["video2act = video2act_ros.cli:main"]
         + [f"{node} = {PACKAGE}.nodes.{node}:main" for node in NODES],

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from video2act_ros.doctor.timing_checks import PYTHON_FIRST, PYTHON_LAST
 from video2act_ros.ros.stack import ARGUMENTS, REAL_ROBOT
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +151,24 @@ def test_both_packages_have_one_version():
     in_setup = re.search(r'version="([^"]+)"', (ROOT / "setup.py").read_text())
     assert in_setup is not None
     assert versions == {in_setup[1]}
+
+
+def test_the_supported_pythons_are_the_same_everywhere():
+    """Doctor, set-up, package and README name one range of Python versions; the workflow tests within it."""
+    supported = [f"3.{minor}" for minor in range(PYTHON_FIRST[1], PYTHON_LAST[1] + 1)]
+    first, last = supported[0], supported[-1]
+    metadata = subprocess.run(
+        [sys.executable, "setup.py", "--classifiers"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert re.findall(r"Python :: (3\.\d+)$", metadata.stdout, re.MULTILINE) == supported
+    assert f'python_requires=">={first}"' in (ROOT / "setup.py").read_text()
+    assert (
+        f"{PYTHON_FIRST} <= sys.version_info[:2] <= {PYTHON_LAST}" in (ROOT / "scripts/setup.sh").read_text()
+    )
+    assert f"Python {first} to {last}" in (ROOT / "README.md").read_text()
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    tested = workflow["jobs"]["wheels"]["strategy"]["matrix"]["python"]
+    assert set(tested) <= set(supported)
 
 
 def test_colcon_runs_the_tests_with_pytest():

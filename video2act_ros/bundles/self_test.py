@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from video2act_ros.core.errors import BundleError
-from video2act_ros.core.types import LatentPair, LatentStream, LatentTokens, Observation
+from video2act_ros.core.types import (
+    FloatArray,
+    ImageArray,
+    LatentPair,
+    LatentStream,
+    LatentTokens,
+    Observation,
+)
 from video2act_ros.system1.chunk_policy import ChunkPolicy
 from video2act_ros.system2.encoder import VideoEncoder
 
@@ -17,7 +24,7 @@ TOLERANCES = {"float32": 1e-3, "bfloat16": 5e-2}  # relative to the stage's larg
 _IMAGE = "input.image."
 
 
-def encoder_inputs(frames: np.ndarray, text: np.ndarray) -> dict[str, Tensor]:
+def encoder_inputs(frames: ImageArray, text: FloatArray) -> dict[str, Tensor]:
     """Return the stored inputs of System 2: `frames` (T, H, W, 3) uint8 RGB, `text` (L, D) float32."""
     return {"input.frames": torch.from_numpy(frames), "input.text": torch.from_numpy(text)}
 
@@ -38,7 +45,7 @@ def encoder_stages(encoder: VideoEncoder, inputs: Mapping[str, Tensor]) -> dict[
 
 
 def policy_inputs(
-    observation: Observation, spatial: np.ndarray, motion: np.ndarray, language: Tensor, noise: Tensor
+    observation: Observation, spatial: FloatArray, motion: FloatArray, language: Tensor, noise: Tensor
 ) -> dict[str, Tensor]:
     """Return the stored inputs of System 1."""
     images = {

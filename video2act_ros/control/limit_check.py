@@ -24,7 +24,7 @@ class LimitCheck:
         self._limits = limits
         self._period_s = period_s
         self._stamp_ns: int | None = None
-        self._positions = np.zeros(0)
+        self._positions: NDArray[np.float64] = np.zeros(0)
         self._velocities: NDArray[np.float64] | None = None
         self._accelerations: NDArray[np.float64] | None = None
         self.commands = 0

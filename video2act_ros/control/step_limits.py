@@ -17,7 +17,9 @@ def interpolate(previous: Positions, target: Positions, step_limits: Positions) 
     All joints arrive together, as many steps later as the one with the longest way needs.
     """
     count = max(1, int(np.ceil(np.abs(target - previous) / step_limits).max()))
-    return np.linspace(previous, target, count + 1)[1:] if count > 1 else target[None].copy()
+    if count == 1:
+        return target[None].copy()
+    return np.linspace(previous, target, count + 1, dtype=np.float64)[1:]
 
 
 def ramp(start: Positions, target: Positions, step_limits: Positions) -> Positions:

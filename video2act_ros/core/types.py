@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from video2act_ros.core.errors import InputError
 
 ImageArray = NDArray[np.uint8]
-FloatArray = NDArray[np.floating]
+FloatArray = NDArray[np.floating[Any]]  # NumPy 1's floating has no default for its precision
 
 NS_PER_S = 1_000_000_000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from trajectory_msgs.msg import JointTrajectory
 
 from video2act_ros.control.limit_check import LimitCheck
@@ -73,10 +74,10 @@ class CommandWatch:
         return judge
 
 
-def _indices(profile: RobotProfile, output: CommandOutput) -> np.ndarray:
+def _indices(profile: RobotProfile, output: CommandOutput) -> NDArray[np.int64]:
     return np.array([profile.joint_names.index(joint) for joint in output.joints])
 
 
-def _limits_of(profile: RobotProfile, indices: np.ndarray) -> JointLimits:
+def _limits_of(profile: RobotProfile, indices: NDArray[np.int64]) -> JointLimits:
     limits = JointLimits.of(profile)
     return JointLimits(*(getattr(limits, name)[indices] for name in JointLimits.__slots__))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from video2act_msgs.msg import ActionChunk as ActionChunkMessage
 from video2act_msgs.msg import Latents
 from video2act_ros.core.errors import InputError
-from video2act_ros.core.types import ActionChunk, LatentTokens
+from video2act_ros.core.types import ActionChunk, FloatArray, LatentTokens
 from video2act_ros.recording.reading.decode import chunk_from_message as chunk_from_message
 from video2act_ros.recording.reading.decode import from_bfloat16 as from_bfloat16
 from video2act_ros.recording.reading.decode import latents_from_message as latents_from_message
@@ -98,5 +97,5 @@ def message_from_chunk(chunk: ActionChunk, ages: InputAges, frame_id: str = "") 
     return message
 
 
-def _flat(values: NDArray[np.floating]) -> list[float]:
+def _flat(values: FloatArray) -> list[float]:
     return np.asarray(values, dtype=np.float64).ravel().tolist()

@@ -39,7 +39,7 @@ class VideoEncoder(nn.Module):
         self.vae.to(_DTYPES[config.vae_dtype])
         self.requires_grad_(False)
         self.eval()
-        self._text = np.zeros((0, config.text.dim), np.float32)
+        self._text: NDArray[np.float32] = np.zeros((0, config.text.dim), np.float32)
         self._conditioning: Conditioning | None = None
 
     @property

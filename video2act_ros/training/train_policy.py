@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from video2act_ros.core.types import ImageArray
 from video2act_ros.system1.inputs import PolicyInputs
 from video2act_ros.system1.policy import Policy
 from video2act_ros.system1.sampler import draw_noise
@@ -116,7 +118,7 @@ class BatchMaker:
         cube = torch.from_numpy(((data.cube[index] - self._cube_mean) / self._cube_std).astype(np.float32))
         return Batch(inputs, clean, cube.to(device))
 
-    def _images(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _images(self, index: NDArray[np.int64], rng: np.random.Generator) -> ImageArray:
         """Return (B, cameras, h, w, 3) uint8 with a random brightness per image."""
         images = self._data.images[index]
         gain = rng.uniform(

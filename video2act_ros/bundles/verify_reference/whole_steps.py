@@ -24,7 +24,14 @@ from video2act_ros.bundles.verify_reference.models import (
 )
 from video2act_ros.control.step_limits import interpolate, ramp
 from video2act_ros.core.images import CameraPathConfig, through_camera_path
-from video2act_ros.core.types import ImageArray, LatentPair, LatentStream, LatentTokens, Observation
+from video2act_ros.core.types import (
+    FloatArray,
+    ImageArray,
+    LatentPair,
+    LatentStream,
+    LatentTokens,
+    Observation,
+)
 from video2act_ros.system1.config import PolicyConfig, StateVectorConfig
 from video2act_ros.system1.inputs import image_array
 from video2act_ros.system1.policy import Policy
@@ -234,13 +241,13 @@ def runtime_step(file: ReferenceFile) -> Computed:
     return computed | _runtime_tokens(file, policy, views, features)
 
 
-def _observation(images: dict[str, ImageArray], joints: np.ndarray) -> Observation:
+def _observation(images: dict[str, ImageArray], joints: FloatArray) -> Observation:
     return Observation(0, images, dict.fromkeys(images, 0), joints, 0, "")
 
 
 @torch.no_grad()
 def _runtime_tokens(
-    file: ReferenceFile, policy: Policy, views: list[Observation], features: dict[LatentStream, np.ndarray]
+    file: ReferenceFile, policy: Policy, views: list[Observation], features: dict[LatentStream, FloatArray]
 ) -> Computed:
     """Return what `Policy.predict` computed on the way."""
     images = policy.image_tokens(torch.from_numpy(policy.image_array(views[1], views[0]))[None])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from video2act_ros.core.types import NS_PER_S, JointSample, seconds_to_ns
+from video2act_ros.core.types import NS_PER_S, FloatArray, JointSample, seconds_to_ns
 
 Array = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ class Comparison:
     epochs_ns: list[int] = field(default_factory=list)  # when each epoch began
 
 
-def mean_cosine(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+def mean_cosine(first: FloatArray, second: FloatArray) -> float:
     """Return the mean cosine of corresponding rows of two (N, C) arrays; NaN where their shapes differ."""
     if first.shape != second.shape:
         return float("nan")

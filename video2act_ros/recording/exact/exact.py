@@ -16,7 +16,7 @@ import torch
 from video2act_ros.core.errors import BagError, BundleError, InputError
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.stages import CHUNK, JOINTS, LATENTS, PIPELINE
-from video2act_ros.core.types import NS_PER_S, ActionChunk, LatentStream, LatentTokens
+from video2act_ros.core.types import NS_PER_S, ActionChunk, FloatArray, LatentStream, LatentTokens
 from video2act_ros.recording.exact.cases import Cameras, CaseReader, ChunkCase, SkippedCase, UpdateCase
 from video2act_ros.recording.exact.joint_check import JointCheck, JointFinding
 from video2act_ros.recording.exact.recompute import (
@@ -210,7 +210,7 @@ def _check_given(given: Iterable[Path], source: RobotBag) -> None:
             )
 
 
-def _difference(recorded: np.ndarray, computed: np.ndarray) -> float:
+def _difference(recorded: FloatArray, computed: FloatArray) -> float:
     """Return the largest absolute difference; infinite where the shapes differ."""
     if recorded.shape != computed.shape:
         return float("inf")

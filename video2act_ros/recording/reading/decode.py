@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.run_context import RunContext
-from video2act_ros.core.types import NS_PER_S, ActionChunk, JointSample, LatentStream, LatentTokens
+from video2act_ros.core.types import (
+    NS_PER_S,
+    ActionChunk,
+    FloatArray,
+    JointSample,
+    LatentStream,
+    LatentTokens,
+)
 
 Message = Any
 """A message of rclpy's or of rosbags' classes, which share no type."""
@@ -32,7 +39,7 @@ def duration_to_s(duration: Message) -> float:
     return float(duration.sec + duration.nanosec / NS_PER_S)
 
 
-def to_bfloat16(values: NDArray[np.floating]) -> NDArray[np.uint16]:
+def to_bfloat16(values: FloatArray) -> NDArray[np.uint16]:
     """Return the bfloat16 bit patterns of finite values, rounded to nearest, ties to even."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
     return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(
@@ -45,7 +52,7 @@ def from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
-def store_latents(tokens: NDArray[np.floating], dtype: str) -> NDArray[Any]:
+def store_latents(tokens: FloatArray, dtype: str) -> NDArray[Any]:
     """Return tokens (N, C) as the numbers of a Latents message of `dtype`; bfloat16 as its bit patterns."""
     return to_bfloat16(tokens) if dtype == "bfloat16" else tokens.astype(LATENT_STORAGE[dtype])
 
