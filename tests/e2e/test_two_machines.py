@@ -1,6 +1,7 @@
 """System 2 on a GPU host: two networks, a link with 10 ms of delay each way and 1 % loss, which is cut at times.
 
-One simulated stack is shared by the tests; the GPU host's part of it is started anew where a test needs that.
+One simulated stack with raw images is shared by the tests, another one has a compressed head camera; the GPU host's
+part is started anew where a test needs that.
 """
 
 import logging
@@ -13,11 +14,13 @@ from pathlib import Path
 import pytest
 import two_hosts
 import yaml
+from compressed_profile import write_compressed_profile
+from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
 from video2act_ros.nodes.demo import DemoOptions, spinning_node
 from video2act_ros.nodes.fault_watch import FaultWatch
-from video2act_ros.ros import environment
+from video2act_ros.ros import environment, qos
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import SIM
 
@@ -32,6 +35,7 @@ PERIOD_S = 0.02  # of commands
 SHORT_CUT_S = 3.0
 MEASURED_S = 5.0
 IMAGE_BYTES = 320 * 240 * 3
+COMPRESSED_IMAGES = 60  # over which their bytes are counted
 log = logging.getLogger("two_machines")
 VIDEO2ACT = Path(sys.executable).with_name("video2act")
 
@@ -39,15 +43,15 @@ VIDEO2ACT = Path(sys.executable).with_name("video2act")
 class TwoMachines:
     """The robot's processes here, System 2 on the GPU host, and a client of the stack here."""
 
-    def __init__(self, folder, gpu_host, link, skew):
-        self.folder, self.gpu_host, self.link, self.skew = folder, gpu_host, link, skew
+    def __init__(self, folder, robot, gpu_host, link, skew):
+        self.folder, self.robot, self.gpu_host, self.link, self.skew = folder, robot, gpu_host, link, skew
         self.system2 = None
         self.node = self.watch = None
 
     def start_system2(self, **environ):
         logs = self.folder / "gpu_host"
         command = [str(VIDEO2ACT), "run", "sim", "--machine", "gpu_host", "--logs", str(logs)]
-        command += ["--params-file", str(self.folder / "parameters.yaml")]
+        command += ["--params-file", str(self.folder / "parameters.yaml"), "--robot", self.robot]
         environ |= {"ROS_STATIC_PEERS": two_hosts.ROBOT_ADDRESS}
         self.system2 = self.gpu_host.run(command, self.folder / "gpu_host.log", **environ)
 
@@ -93,8 +97,10 @@ def machines(request, tmp_path_factory):
     content = {f"/**/{node}": {"ros__parameters": values} for node, values in patient.items()}
     parameters = folder / "parameters.yaml"
     parameters.write_text(yaml.safe_dump(content))
-    arguments = {"machine": "robot", "params_file": str(parameters)}
-    options = DemoOptions("lift", 1, 0, folder / "r", None, "aloha_lift", "aloha_sim", "", folder, 0.0)
+    compressed = getattr(request, "param", "raw") == "compressed"
+    robot = str(write_compressed_profile("aloha_sim", folder)) if compressed else "aloha_sim"
+    arguments = {"machine": "robot", "params_file": str(parameters), "robot": robot}
+    options = DemoOptions("lift", 1, 0, folder / "r", None, "aloha_lift", robot, "", folder, 0.0)
     with pytest.MonkeyPatch.context() as patch, two_hosts.own_network() as network:
         patch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() * 7 + 60) % 100))
         patch.setenv("ROS_STATIC_PEERS", two_hosts.GPU_HOST_ADDRESS)
@@ -102,7 +108,7 @@ def machines(request, tmp_path_factory):
         environment.prepare()
         gpu_host = two_hosts.GpuHost()
         link = two_hosts.Link((network, gpu_host.network), DELAY_S, LOSS)
-        machines = TwoMachines(folder, gpu_host, link, two_hosts.build_skew(folder))
+        machines = TwoMachines(folder, robot, gpu_host, link, two_hosts.build_skew(folder))
         try:
             with StackRunner(SIM, arguments, folder / "robot") as runner, spinning_node(options) as node:
                 machines.node, machines.watch = node, FaultWatch(node, PERIOD_S)
@@ -172,4 +178,29 @@ def test_machines_that_have_forgotten_each_other_meet_again(machines):
         machines.link.ask("mend")
     machines.wait_for_mode("engaged")
     machines.wait_for_motion()
+    assert machines.watch.violations == 0, machines.watch.detail
+
+
+@pytest.mark.parametrize("machines", ["compressed"], indirect=True)
+def test_compressed_images_cross_the_link(machines):
+    """With a compressed head camera System 2 makes latents and the arm moves, for far fewer bytes than raw."""
+    node, images = machines.node, []
+    machines.start_system2()
+    machines.engage_and_move()
+    topic = machines.node.profile.cameras[0].topic
+
+    def keep(message):
+        with node.changed:
+            images.append(message)
+            node.changed.notify_all()
+
+    node.create_subscription(CompressedImage, topic, keep, qos.DATA)
+    node.wait_for(lambda: len(images) > 0, STEP_S, "a compressed image")
+    seen, (sent, _) = len(images), two_hosts.carried_bytes()
+    node.wait_for(lambda: len(images) >= seen + COMPRESSED_IMAGES, STEP_S, "compressed images")
+    crossed = two_hosts.carried_bytes()[0] - sent
+    payload = sum(len(image.data) for image in images[seen:])
+    log.info("compressed images have %d bytes on average", payload / len(images[seen:]))
+    assert payload / 2 < crossed < COMPRESSED_IMAGES * IMAGE_BYTES / 2
+    machines.tell_bandwidth()
     assert machines.watch.violations == 0, machines.watch.detail
