@@ -27,6 +27,7 @@ def check_ros(machine: Machine, share: Path) -> Iterator[Finding]:
     yield check_shared_memory(machine)
     yield check_leftovers(machine)
     yield check_profile(machine, share)
+    yield check_discovery(machine)
     yield check_network(machine)
     yield check_socket_buffers(machine)
 
@@ -125,6 +126,23 @@ def check_profile(machine: Machine, share: Path) -> Finding:
     if own is not None and machine.read(chosen) == machine.read(str(share / "config" / own)):
         return ok("transport profile", f"the package's {own}")
     return ok("transport profile", f"{chosen}, chosen by you")
+
+
+def check_discovery(machine: Machine) -> Finding:
+    """Judge how nodes find each other: an ordinary client of a discovery server is not told of its like."""
+    server = machine.environ.get(environment.SERVER_VARIABLE)
+    if server:
+        super_client = machine.environ.get(environment.SUPER_CLIENT_VARIABLE)
+        if super_client and super_client.upper() not in ("TRUE", "1"):
+            return problem(
+                "discovery",
+                f"by the server {server}, with {environment.SUPER_CLIENT_VARIABLE} {super_client}: the command node does"
+                " not see that somebody else publishes commands",
+                f"unset {environment.SUPER_CLIENT_VARIABLE}: the nodes set it to TRUE",
+            )
+        return ok("discovery", f"by the server {server}")
+    peers = machine.environ.get("ROS_STATIC_PEERS")
+    return ok("discovery", f"by multicast and at {peers}" if peers else "by multicast")
 
 
 def check_network(machine: Machine) -> Finding:
