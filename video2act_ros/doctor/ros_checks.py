@@ -136,8 +136,8 @@ def check_discovery(machine: Machine) -> Finding:
         if super_client and super_client.upper() not in ("TRUE", "1"):
             return problem(
                 "discovery",
-                f"by the server {server}, with {environment.SUPER_CLIENT_VARIABLE} {super_client}: the command node does"
-                " not see that somebody else publishes commands",
+                f"by the server {server}, with {environment.SUPER_CLIENT_VARIABLE} {super_client}: the command node "
+                "does not see that somebody else publishes commands",
                 f"unset {environment.SUPER_CLIENT_VARIABLE}: the nodes set it to TRUE",
             )
         return ok("discovery", f"by the server {server}")
