@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,11 +76,33 @@ class TwoMachines:
 
     def tell_bandwidth(self):
         """Log what the link carries (`--log-cli-level=info` shows it), this test's own subscriptions included."""
-        before, before_s = two_hosts.carried_bytes(), time.monotonic()
-        self.node.reached(lambda: False, MEASURED_S)
-        after, lasted_s = two_hosts.carried_bytes(), time.monotonic() - before_s
-        rates = [(new - old) / lasted_s / 1e6 for new, old in zip(after, before, strict=True)]
-        log.info("robot to GPU host %.2f MB/s, back %.2f MB/s", *rates)
+        for loss in (0.0, LOSS):
+            self.link.ask(f"loss {loss}")
+            before, before_s = two_hosts.carried_bytes(), time.monotonic()
+            self.node.reached(lambda: False, MEASURED_S)
+            after, lasted_s = two_hosts.carried_bytes(), time.monotonic() - before_s
+            rates = [(new - old) / lasted_s / 1e6 for new, old in zip(after, before, strict=True)]
+            log.info("loss %.2f: robot to GPU host %.2f MB/s, back %.2f MB/s", loss, *rates)
+
+    @contextmanager
+    def cut(self):
+        """Cut the link for the block's time; then the arm must go on by itself, inside its limits all the time."""
+        self.link.ask("cut")
+        cut_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.link.ask("mend")
+        mended_s = time.monotonic()
+        self.wait_for_mode("engaged")
+        again_s = time.monotonic() - mended_s
+        log.info("engaged again %.1f s after a cut of %.1f s", again_s, mended_s - cut_s)
+        self.wait_for_motion()
+        assert self.watch.violations == 0, self.watch.detail
+
+    def wait_to_be_forgotten(self):
+        """Wait until the GPU host has left the graph."""
+        self.node.wait_for(lambda: "system2" not in self.node.get_node_names(), STEP_S, "the lease to end")
 
     def engage_and_move(self):
         self.node.prepare(SEED, STARTUP_S)
@@ -164,16 +187,10 @@ def test_the_arm_moves_holds_while_the_link_is_cut_and_moves_again(machines):
     machines.tell_bandwidth()
     listed = subprocess.run(machines.gpu_host.command("ls", "/dev/shm"), capture_output=True, text=True)
     assert "fastdds" not in listed.stdout
-    machines.link.ask("cut")
-    try:
+    with machines.cut():
         machines.wait_for_mode("holding", "System 2")
         machines.node.reached(lambda: False, SHORT_CUT_S)
         machines.wait_for_mode("holding", "latents of the newest chunk too old")
-    finally:
-        machines.link.ask("mend")
-    machines.wait_for_mode("engaged")
-    machines.wait_for_motion()
-    assert machines.watch.violations == 0, machines.watch.detail
 
 
 def test_machines_that_have_forgotten_each_other_meet_again(machines):
@@ -181,16 +198,9 @@ def test_machines_that_have_forgotten_each_other_meet_again(machines):
     if machines.system2 is None or machines.system2.poll() is not None:
         machines.start_system2()
     machines.engage_and_move()
-    node = machines.node
-    machines.link.ask("cut")
-    try:
+    with machines.cut():
         machines.wait_for_mode("holding", "System 2")
-        node.wait_for(lambda: "system2" not in node.get_node_names(), STEP_S, "the GPU host to be forgotten")
-    finally:
-        machines.link.ask("mend")
-    machines.wait_for_mode("engaged")
-    machines.wait_for_motion()
-    assert machines.watch.violations == 0, machines.watch.detail
+        machines.wait_to_be_forgotten()
 
 
 @pytest.mark.parametrize("machines", ["compressed"], indirect=True)
@@ -228,15 +238,9 @@ def test_a_discovery_server_introduces_the_machines(machines):
     machines.start_system2()
     machines.engage_and_move()
     machines.tell_bandwidth()
-    machines.link.ask("cut")
-    try:
+    with machines.cut():
         machines.wait_for_mode("holding", "System 2")
-        node.wait_for(lambda: "system2" not in node.get_node_names(), STEP_S, "the GPU host to be forgotten")
-    finally:
-        machines.link.ask("mend")
-    machines.wait_for_mode("engaged")
-    machines.wait_for_motion()
-    assert machines.watch.violations == 0, machines.watch.detail
+        machines.wait_to_be_forgotten()
     topic = node.profile.commands[0].topic
     node.create_publisher(JointTrajectory, topic, qos.COMMAND)
     machines.wait_for_mode("fault", f"another publisher on /{topic}")
