@@ -129,19 +129,10 @@ def check_profile(machine: Machine, share: Path) -> Finding:
 
 
 def check_discovery(machine: Machine) -> Finding:
-    """Judge how nodes find each other: an ordinary client of a discovery server is not told of its like."""
-    server = machine.environ.get(environment.SERVER_VARIABLE)
+    """Tell how nodes find each other."""
+    server, peers = machine.environ.get(environment.SERVER_VARIABLE), machine.environ.get("ROS_STATIC_PEERS")
     if server:
-        super_client = machine.environ.get(environment.SUPER_CLIENT_VARIABLE)
-        if super_client and super_client.upper() not in ("TRUE", "1"):
-            return problem(
-                "discovery",
-                f"by the server {server}, with {environment.SUPER_CLIENT_VARIABLE} {super_client}: the command node "
-                "does not see that somebody else publishes commands",
-                f"unset {environment.SUPER_CLIENT_VARIABLE}: the nodes set it to TRUE",
-            )
-        return ok("discovery", f"by the server {server}")
-    peers = machine.environ.get("ROS_STATIC_PEERS")
+        return ok("discovery", f"by the server {server}, which every process must name")
     return ok("discovery", f"by multicast and at {peers}" if peers else "by multicast")
 
 

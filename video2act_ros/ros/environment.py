@@ -68,7 +68,8 @@ _MALLOC_OPTIONS = (
 def prepare(*, may_restart: bool = False) -> None:
     """Set up transport, allocator and library paths; call it before `rclpy` is imported.
 
-    What the user has set already stays as it is.
+    What the user has set already stays as it is, except that every process becomes a super client of a discovery
+    server: an ordinary client is not told of a second publisher of its topics, and so the watch for one would be blind.
 
     Args:
         may_restart: replace this process by itself with a longer LD_LIBRARY_PATH where the messages were
@@ -77,8 +78,8 @@ def prepare(*, may_restart: bool = False) -> None:
     """
     _find_own_prefix(may_restart)
     os.environ.setdefault("RMW_FASTRTPS_PUBLICATION_MODE", "ASYNCHRONOUS")  # a dead reader must not block
-    if os.environ.get(SERVER_VARIABLE) and not os.environ.get(SUPER_CLIENT_VARIABLE):
-        os.environ[SUPER_CLIENT_VARIABLE] = "TRUE"  # others are not told of a second publisher of commands
+    if os.environ.get(SERVER_VARIABLE):
+        os.environ[SUPER_CLIENT_VARIABLE] = "TRUE"
     _choose_profile()
     _tune_allocator()
 
