@@ -32,7 +32,10 @@ class Operator(Node):
         self.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, qos.DATA)
         for output in profile.commands if listens else ():
             self.create_subscription(
-                MESSAGE_TYPES[output.type], output.topic, self.keeper(output.topic), qos.DATA
+                MESSAGE_TYPES[output.type],
+                output.topic,
+                self.keep_in(self.commands[output.topic]),
+                qos.DATA,
             )
 
     def on_state(self, message):
@@ -45,10 +48,10 @@ class Operator(Node):
             self.problems.update({status.name: status.message for status in message.status})
             self.changed.notify_all()
 
-    def keeper(self, topic):
+    def keep_in(self, messages):
         def keep(message):
             with self.changed:
-                self.commands[topic].append(message)
+                messages.append(message)
                 self.changed.notify_all()
 
         return keep

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.doctor.clock_checks import check_clock_synchronisation
 from video2act_ros.doctor.findings import Finding, Level
 from video2act_ros.doctor.machine import Machine, ThisMachine
 from video2act_ros.doctor.ros_checks import check_ros
@@ -29,12 +31,16 @@ def doctor_command(
         list[str] | None,
         typer.Option(help="also check this robot profile: a file, or a name; may be repeated"),
     ] = None,
+    part: Annotated[
+        str,
+        typer.Option("--machine", help="what this computer runs: all, robot or gpu_host; two need one time"),
+    ] = "",
     models: Annotated[bool, typer.Option("--models", help="also import torch and tell its device")] = False,
 ) -> None:
     """Tell what this machine grants the stack; status 1 only when something keeps it from running."""
     with console.status("looking at this machine"):
         profiles = [environment.resolve_profile(name) for name in robot or ()]
-        findings = list(diagnose(ThisMachine(), environment.share_path(), profiles, models=models))
+        findings = list(diagnose(_this_machine(part), environment.share_path(), profiles, models=models))
     console.print(_table(findings))
     counts = {level: sum(item.level is level for item in findings) for level in Level}
     console.print(", ".join(f"{count} {level.value}" for level, count in counts.items()))
@@ -60,11 +66,19 @@ def diagnose(
 
     yield from check_timing(machine)
     yield from check_ros(machine, share)
+    yield check_clock_synchronisation(machine)
     yield from check_stack(machine, share)
     for path in profiles:
         yield from check_profile(path)
     if models:
         yield check_device()
+
+
+def _this_machine(part: str) -> ThisMachine:
+    """Return this machine, running that part of a stack; empty: what the environment says."""
+    if part and part not in environment.MACHINES:
+        raise ConfigurationError(unknown_choice("machine", part, environment.MACHINES))
+    return ThisMachine({environment.MACHINE_VARIABLE: part} if part else {})
 
 
 def _table(findings: list[Finding]) -> Table:

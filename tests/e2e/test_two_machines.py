@@ -1,6 +1,7 @@
 """System 2 on a GPU host: two networks, a link with 10 ms of delay each way and 1 % loss, which is cut at times.
 
-One simulated stack is shared by the tests; the GPU host's part of it is started anew where a test needs that.
+One simulated stack with raw images is shared by the tests, another one has a compressed head camera; the GPU host's
+part is started anew where a test needs that.
 """
 
 import logging
@@ -8,16 +9,20 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import two_hosts
 import yaml
+from compressed_profile import write_compressed_profile
+from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
 
 from video2act_ros.nodes.demo import DemoOptions, spinning_node
 from video2act_ros.nodes.fault_watch import FaultWatch
-from video2act_ros.ros import environment
+from video2act_ros.ros import environment, qos
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import SIM
 
@@ -32,6 +37,7 @@ PERIOD_S = 0.02  # of commands
 SHORT_CUT_S = 3.0
 MEASURED_S = 5.0
 IMAGE_BYTES = 320 * 240 * 3
+COMPRESSED_IMAGES = 60  # over which their bytes are counted
 log = logging.getLogger("two_machines")
 VIDEO2ACT = Path(sys.executable).with_name("video2act")
 
@@ -39,16 +45,17 @@ VIDEO2ACT = Path(sys.executable).with_name("video2act")
 class TwoMachines:
     """The robot's processes here, System 2 on the GPU host, and a client of the stack here."""
 
-    def __init__(self, folder, gpu_host, link, skew):
-        self.folder, self.gpu_host, self.link, self.skew = folder, gpu_host, link, skew
-        self.system2 = None
+    def __init__(self, folder, robot, gpu_host, link, skew):
+        self.folder, self.robot, self.gpu_host, self.link, self.skew = folder, robot, gpu_host, link, skew
+        self.system2 = self.discovery_server = None
         self.node = self.watch = None
 
     def start_system2(self, **environ):
         logs = self.folder / "gpu_host"
         command = [str(VIDEO2ACT), "run", "sim", "--machine", "gpu_host", "--logs", str(logs)]
-        command += ["--params-file", str(self.folder / "parameters.yaml")]
-        environ |= {"ROS_STATIC_PEERS": two_hosts.ROBOT_ADDRESS}
+        command += ["--params-file", str(self.folder / "parameters.yaml"), "--robot", self.robot]
+        if self.discovery_server is None:
+            environ["ROS_STATIC_PEERS"] = two_hosts.ROBOT_ADDRESS
         self.system2 = self.gpu_host.run(command, self.folder / "gpu_host.log", **environ)
 
     def stop_system2(self):
@@ -69,11 +76,33 @@ class TwoMachines:
 
     def tell_bandwidth(self):
         """Log what the link carries (`--log-cli-level=info` shows it), this test's own subscriptions included."""
-        before, before_s = two_hosts.carried_bytes(), time.monotonic()
-        self.node.reached(lambda: False, MEASURED_S)
-        after, lasted_s = two_hosts.carried_bytes(), time.monotonic() - before_s
-        rates = [(new - old) / lasted_s / 1e6 for new, old in zip(after, before, strict=True)]
-        log.info("robot to GPU host %.2f MB/s, back %.2f MB/s", *rates)
+        for loss in (0.0, LOSS):
+            self.link.ask(f"loss {loss}")
+            before, before_s = two_hosts.carried_bytes(), time.monotonic()
+            self.node.reached(lambda: False, MEASURED_S)
+            after, lasted_s = two_hosts.carried_bytes(), time.monotonic() - before_s
+            rates = [(new - old) / lasted_s / 1e6 for new, old in zip(after, before, strict=True)]
+            log.info("loss %.2f: robot to GPU host %.2f MB/s, back %.2f MB/s", loss, *rates)
+
+    @contextmanager
+    def cut(self):
+        """Cut the link for the block's time; then the arm must go on by itself, inside its limits all the time."""
+        self.link.ask("cut")
+        cut_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.link.ask("mend")
+        mended_s = time.monotonic()
+        self.wait_for_mode("engaged")
+        again_s = time.monotonic() - mended_s
+        log.info("engaged again %.1f s after a cut of %.1f s", again_s, mended_s - cut_s)
+        self.wait_for_motion()
+        assert self.watch.violations == 0, self.watch.detail
+
+    def wait_to_be_forgotten(self):
+        """Wait until the GPU host has left the graph."""
+        self.node.wait_for(lambda: "system2" not in self.node.get_node_names(), STEP_S, "the lease to end")
 
     def engage_and_move(self):
         self.node.prepare(SEED, STARTUP_S)
@@ -93,23 +122,35 @@ def machines(request, tmp_path_factory):
     content = {f"/**/{node}": {"ros__parameters": values} for node, values in patient.items()}
     parameters = folder / "parameters.yaml"
     parameters.write_text(yaml.safe_dump(content))
-    arguments = {"machine": "robot", "params_file": str(parameters)}
-    options = DemoOptions("lift", 1, 0, folder / "r", None, "aloha_lift", "aloha_sim", "", folder, 0.0)
+    variant = getattr(request, "param", "")
+    compressed = variant == "compressed"
+    robot = str(write_compressed_profile("aloha_sim", folder)) if compressed else "aloha_sim"
+    arguments = {"machine": "robot", "params_file": str(parameters), "robot": robot}
+    options = DemoOptions("lift", 1, 0, folder / "r", None, "aloha_lift", robot, "", folder, 0.0)
     with pytest.MonkeyPatch.context() as patch, two_hosts.own_network() as network:
         patch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() * 7 + 60) % 100))
-        patch.setenv("ROS_STATIC_PEERS", two_hosts.GPU_HOST_ADDRESS)
+        if variant == "server":
+            patch.delenv("ROS_STATIC_PEERS", raising=False)
+            patch.delenv(environment.SUPER_CLIENT_VARIABLE, raising=False)
+            patch.setenv(environment.SERVER_VARIABLE, f"{two_hosts.ROBOT_ADDRESS}:{two_hosts.SERVER_PORT}")
+        else:
+            patch.setenv("ROS_STATIC_PEERS", two_hosts.GPU_HOST_ADDRESS)
         patch.setenv(environment.MACHINE_VARIABLE, environment.ROBOT)
         environment.prepare()
         gpu_host = two_hosts.GpuHost()
         link = two_hosts.Link((network, gpu_host.network), DELAY_S, LOSS)
-        machines = TwoMachines(folder, gpu_host, link, two_hosts.build_skew(folder))
+        machines = TwoMachines(folder, robot, gpu_host, link, two_hosts.build_skew(folder))
         try:
+            if variant == "server":
+                machines.discovery_server = two_hosts.start_discovery_server(folder / "discovery_server.log")
             with StackRunner(SIM, arguments, folder / "robot") as runner, spinning_node(options) as node:
                 machines.node, machines.watch = node, FaultWatch(node, PERIOD_S)
                 yield machines
                 assert runner.failed() is None
         finally:
             machines.stop_system2()
+            if machines.discovery_server is not None:
+                two_hosts.stop(machines.discovery_server)
             link.close()
             gpu_host.close()
             patch.undo()
@@ -146,16 +187,10 @@ def test_the_arm_moves_holds_while_the_link_is_cut_and_moves_again(machines):
     machines.tell_bandwidth()
     listed = subprocess.run(machines.gpu_host.command("ls", "/dev/shm"), capture_output=True, text=True)
     assert "fastdds" not in listed.stdout
-    machines.link.ask("cut")
-    try:
+    with machines.cut():
         machines.wait_for_mode("holding", "System 2")
         machines.node.reached(lambda: False, SHORT_CUT_S)
         machines.wait_for_mode("holding", "latents of the newest chunk too old")
-    finally:
-        machines.link.ask("mend")
-    machines.wait_for_mode("engaged")
-    machines.wait_for_motion()
-    assert machines.watch.violations == 0, machines.watch.detail
 
 
 def test_machines_that_have_forgotten_each_other_meet_again(machines):
@@ -163,13 +198,49 @@ def test_machines_that_have_forgotten_each_other_meet_again(machines):
     if machines.system2 is None or machines.system2.poll() is not None:
         machines.start_system2()
     machines.engage_and_move()
-    node = machines.node
-    machines.link.ask("cut")
-    try:
+    with machines.cut():
         machines.wait_for_mode("holding", "System 2")
-        node.wait_for(lambda: "system2" not in node.get_node_names(), STEP_S, "the GPU host to be forgotten")
-    finally:
-        machines.link.ask("mend")
-    machines.wait_for_mode("engaged")
-    machines.wait_for_motion()
+        machines.wait_to_be_forgotten()
+
+
+@pytest.mark.parametrize("machines", ["compressed"], indirect=True)
+def test_compressed_images_cross_the_link(machines):
+    """With a compressed head camera System 2 makes latents and the arm moves, for far fewer bytes than raw."""
+    node, images = machines.node, []
+    machines.start_system2()
+    machines.engage_and_move()
+    topic = machines.node.profile.cameras[0].topic
+
+    def keep(message):
+        with node.changed:
+            images.append(message)
+            node.changed.notify_all()
+
+    node.create_subscription(CompressedImage, topic, keep, qos.DATA)
+    node.wait_for(lambda: len(images) > 0, STEP_S, "a compressed image")
+    seen, (sent, _) = len(images), two_hosts.carried_bytes()
+    node.wait_for(lambda: len(images) >= seen + COMPRESSED_IMAGES, STEP_S, "compressed images")
+    crossed = two_hosts.carried_bytes()[0] - sent
+    payload = sum(len(image.data) for image in images[seen:])
+    log.info("compressed images have %d bytes on average", payload / len(images[seen:]))
+    assert payload / 2 < crossed < COMPRESSED_IMAGES * IMAGE_BYTES / 2
+    machines.tell_bandwidth()
     assert machines.watch.violations == 0, machines.watch.detail
+
+
+@pytest.mark.parametrize("machines", ["server"], indirect=True)
+def test_a_discovery_server_introduces_the_machines(machines):
+    """Without peers: both machines meet through a server on the robot, and again after a long cut.
+
+    The server tells everybody of everybody: somebody else's commands are noticed.
+    """
+    node = machines.node
+    machines.start_system2()
+    machines.engage_and_move()
+    machines.tell_bandwidth()
+    with machines.cut():
+        machines.wait_for_mode("holding", "System 2")
+        machines.wait_to_be_forgotten()
+    topic = node.profile.commands[0].topic
+    node.create_publisher(JointTrajectory, topic, qos.COMMAND)
+    machines.wait_for_mode("fault", f"another publisher on /{topic}")

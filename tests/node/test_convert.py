@@ -15,7 +15,14 @@ from video2act_ros.core.errors import InputError
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.core.types import ActionChunk, CameraFrame, LatentStream, LatentTokens
 from video2act_ros.ros.convert import JointStateMerger, ns_to_stamp, stamp_to_ns
-from video2act_ros.ros.convert_images import frame_from_compressed, frame_from_image, image_from_frame
+from video2act_ros.ros.convert_images import (
+    IMAGE_MESSAGES,
+    frame_from_compressed,
+    frame_from_image,
+    frame_from_message,
+    image_from_frame,
+    message_from_frame,
+)
 from video2act_ros.ros.convert_policy import (
     InputAges,
     chunk_from_message,
@@ -92,6 +99,19 @@ def test_images_that_cannot_be_used_are_refused(message, words):
     """The message names the camera and the remedy."""
     with pytest.raises(InputError, match=f"cam_high.*{words}"):
         frame_from_image(message, "cam_high")
+
+
+@pytest.mark.parametrize(("transport", "loss"), [("raw", 0), ("compressed", 12)])
+def test_a_frame_comes_back_from_either_transport(transport, loss):
+    """Channel order, size, stamp and camera survive; JPEG costs a few grey levels of a smooth image."""
+    rows, columns = np.mgrid[0:48, 0:64]
+    image = np.stack([rows * 5, columns * 3, np.full((48, 64), 90)], axis=-1).astype(np.uint8)
+    message = message_from_frame(CameraFrame("cam_high", 1_500_000_000, image), transport)
+    assert type(message) is IMAGE_MESSAGES[transport]
+    assert message.header.frame_id == "cam_high"
+    frame = frame_from_message(message, "cam_high")
+    assert (frame.camera, frame.stamp_ns) == ("cam_high", 1_500_000_000)
+    assert np.abs(frame.image.astype(int) - image).max() <= loss
 
 
 @pytest.mark.parametrize("data", [b"", b"no image"])

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compressed_profile import write_compressed_profile
 from mock_stack import MockStack
 from rclpy.parameter import Parameter
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 from typer.testing import CliRunner
 
+from video2act_msgs.msg import Latents
 from video2act_ros.cli import app
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.nodes.mock_driver_node import MockDriverNode
+from video2act_ros.ros import qos
 
 PROFILES = sorted((Path(__file__).parents[2] / "config" / "robots").glob("*.yaml"))
 
@@ -73,6 +76,25 @@ def test_a_shipped_profile_comes_to_shadow_and_to_engaged(make_robot, path):
     check_commands(robot)
     assert operator.call("disengage").success
     operator.wait_for_state("shadow")
+
+
+def test_a_compressed_head_camera_comes_to_engaged(make_robot, tmp_path):
+    """System 2 makes latents of the images that the driver compresses, and nobody needs them raw."""
+    robot = make_robot(write_compressed_profile("franka_fr3", tmp_path))
+    operator, head = robot.operator, robot.profile.cameras[0]
+    latents = []
+    operator.create_subscription(Latents, "latents/spatial", operator.keep_in(latents), qos.LATENTS)
+    operator.wait_for_state("shadow")
+    operator.engage()
+    operator.wait_for_state("engaged")
+    operator.wait_for(lambda: len(latents) >= 3, "latents")
+    types = dict(operator.get_topic_names_and_types())
+    assert types[f"/{head.topic.lstrip('/')}"] == ["sensor_msgs/msg/CompressedImage"]
+    robot.silence(head.name)
+    operator.wait_for_state("holding", head.name)
+    robot.silence("")
+    operator.wait_for_state("engaged")
+    check_commands(robot)
 
 
 URDF = """<robot name="drafted">

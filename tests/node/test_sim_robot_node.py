@@ -5,11 +5,12 @@ import threading
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration
+from compressed_profile import write_compressed_profile
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -17,7 +18,7 @@ from video2act_msgs.srv import ResetSimulation
 from video2act_ros.nodes.sim_robot_node import SimRobotNode
 from video2act_ros.ros import environment, qos
 from video2act_ros.ros.convert import stamp_to_ns
-from video2act_ros.ros.convert_images import frame_from_image
+from video2act_ros.ros.convert_images import frame_from_image, frame_from_message
 from video2act_ros.sim.aloha import JOINT_NAMES
 from video2act_ros.sim.graphics import gl_problem
 
@@ -94,6 +95,20 @@ def test_joint_states_and_cameras_flow_with_capture_stamps(user, robot_node):
     assert {frame.image.shape for frame in frames.values()} == {(48, 64, 3)}
     assert len({frame.stamp_ns for frame in frames.values()}) == 1
     assert frames["cam_high"].stamp_ns <= robot_node.get_clock().now().nanoseconds
+
+
+def test_a_compressed_camera_sends_jpeg_images(user, make_node, tmp_path):
+    """`transport: compressed` in the profile is how the simulated camera sends, too; the others stay raw."""
+    path = write_compressed_profile("aloha_sim", tmp_path)
+    compressed = []
+    topic = "cam_high/image_raw/compressed"
+    user.create_subscription(CompressedImage, topic, user._keep(compressed), qos.CAMERA)
+    make_node(SimRobotNode, robot=str(path), image_width=160, image_height=120, camera_rate_hz=10.0)
+    user.wait_for(lambda: compressed and user.frames["cam_left_wrist"], "both kinds of cameras")
+    frame = frame_from_message(compressed[-1], "cam_high")
+    assert frame.image.shape == (120, 160, 3)
+    assert len(compressed[-1].data) < frame.image.size / 2
+    assert not user.frames["cam_high"]
 
 
 def test_the_robot_stays_until_nobody_commands_it_and_it_stands(user, robot_node):

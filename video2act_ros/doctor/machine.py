@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from video2act_ros.control.realtime import RealtimeReport, RealtimeThread, raise_scheduling_class
+from video2act_ros.doctor.kernel_clock import KernelClock, kernel_clock, read_timex
 from video2act_ros.sim.graphics import available_gl_library
 
 _PROBE_TIMEOUT_S = 10.0
@@ -54,6 +55,9 @@ class Machine(Protocol):
     def clock_resolution_s(self) -> float:
         """Return the monotonic clock's resolution."""
 
+    def kernel_clock(self) -> KernelClock | None:
+        """Return how well the wall clock is synchronised; None where the kernel does not tell."""
+
     def probe(self, priority: int, period_s: float, ticks: int) -> RealtimeReport:
         """Return how well an idle control thread kept its period."""
 
@@ -65,10 +69,10 @@ class Machine(Protocol):
 
 
 class ThisMachine:
-    """The machine that runs this process."""
+    """The machine that runs this process; `environ` is put over its environment."""
 
-    def __init__(self) -> None:
-        self.environ: Mapping[str, str] = os.environ
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self.environ: Mapping[str, str] = os.environ | (environ or {})
         self.python = (sys.version_info.major, sys.version_info.minor)
         self.prefix = Path(sys.prefix)
 
@@ -123,6 +127,11 @@ class ThisMachine:
     def clock_resolution_s(self) -> float:
         """See `Machine`."""
         return time.get_clock_info("monotonic").resolution
+
+    def kernel_clock(self) -> KernelClock | None:
+        """See `Machine`."""
+        timex = read_timex()
+        return None if timex is None else kernel_clock(timex)
 
     def probe(self, priority: int, period_s: float, ticks: int) -> RealtimeReport:
         """See `Machine`."""

@@ -27,6 +27,7 @@ def check_ros(machine: Machine, share: Path) -> Iterator[Finding]:
     yield check_shared_memory(machine)
     yield check_leftovers(machine)
     yield check_profile(machine, share)
+    yield check_discovery(machine)
     yield check_network(machine)
     yield check_socket_buffers(machine)
 
@@ -125,6 +126,14 @@ def check_profile(machine: Machine, share: Path) -> Finding:
     if own is not None and machine.read(chosen) == machine.read(str(share / "config" / own)):
         return ok("transport profile", f"the package's {own}")
     return ok("transport profile", f"{chosen}, chosen by you")
+
+
+def check_discovery(machine: Machine) -> Finding:
+    """Tell how nodes find each other."""
+    server, peers = machine.environ.get(environment.SERVER_VARIABLE), machine.environ.get("ROS_STATIC_PEERS")
+    if server:
+        return ok("discovery", f"by the server {server}, which every process must name")
+    return ok("discovery", f"by multicast and at {peers}" if peers else "by multicast")
 
 
 def check_network(machine: Machine) -> Finding:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
@@ -23,7 +23,7 @@ from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import NS_PER_S, CameraFrame
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert import stamp_to_ns
-from video2act_ros.ros.convert_images import frame_from_image
+from video2act_ros.ros.convert_images import IMAGE_MESSAGES, frame_from_message
 
 MOTION_RAD = 0.05
 
@@ -161,10 +161,11 @@ class DemoNode(Node):
         recording = self.recording = Recording()
 
         def keep(camera: str) -> Callable[[Any], None]:
-            return lambda message: recording.frames.append(frame_from_image(message, camera))
+            return lambda message: recording.frames.append(frame_from_message(message, camera))
 
         for camera in self.profile.cameras:
-            subscription = self.create_subscription(Image, camera.topic, keep(camera.name), qos.CAMERA)
+            kind = IMAGE_MESSAGES[camera.transport]
+            subscription = self.create_subscription(kind, camera.topic, keep(camera.name), qos.CAMERA)
             self._camera_subscriptions.append(subscription)
         return recording
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import JointState
 
 from video2act_ros.core.config import MockDriverConfig, NodeConfig
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
@@ -19,7 +19,7 @@ from video2act_ros.ros import qos
 from video2act_ros.ros.command_inputs import CommandReader
 from video2act_ros.ros.command_outputs import MESSAGE_TYPES
 from video2act_ros.ros.convert import ns_to_stamp
-from video2act_ros.ros.convert_images import compressed_from_frame, image_from_frame
+from video2act_ros.ros.convert_images import IMAGE_MESSAGES, message_from_frame
 from video2act_ros.ros.environment import resolve_profile
 from video2act_ros.ros.inputs import now_ns
 from video2act_ros.ros.lifecycle import ManagedNode
@@ -59,9 +59,7 @@ class MockDriverNode(ManagedNode):
         self._cameras = [
             (
                 camera,
-                self.create_publisher(
-                    CompressedImage if camera.transport == "compressed" else Image, camera.topic, qos.SOURCE
-                ),
+                self.create_publisher(IMAGE_MESSAGES[camera.transport], camera.topic, qos.SOURCE),
                 MockCamera(
                     index, len(profile.joints), config.image_width, config.image_height, config.image_noise
                 ),
@@ -139,8 +137,7 @@ class MockDriverNode(ManagedNode):
                 if self.config.silent in (CAMERAS, camera.name):
                     continue
                 frame = CameraFrame(camera.name, stamp_ns, view.render(fractions))
-                compressed = camera.transport == "compressed"
-                publisher.publish(compressed_from_frame(frame) if compressed else image_from_frame(frame))
+                publisher.publish(message_from_frame(frame, camera.transport))
 
     def _now_s(self) -> float:
         return time.monotonic() - self._started_s

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
 
 from video2act_msgs.srv import NewEpisode, ResetSimulation
@@ -19,7 +19,7 @@ from video2act_ros.ros import qos
 from video2act_ros.ros.command_inputs import CommandReader
 from video2act_ros.ros.command_outputs import MESSAGE_TYPES
 from video2act_ros.ros.convert import ns_to_stamp
-from video2act_ros.ros.convert_images import image_from_frame
+from video2act_ros.ros.convert_images import IMAGE_MESSAGES, message_from_frame
 from video2act_ros.ros.environment import resolve_profile
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.process import run_node
@@ -52,7 +52,10 @@ class SimRobotNode(ManagedNode):
         self._joints = self.create_publisher(JointState, topics[0], qos.SOURCE)
         self._true_joints = self.create_publisher(JointState, "~/true_joint_states", qos.DATA)
         self._cameras = {
-            camera.name: self.create_publisher(Image, camera.topic, qos.DATA)
+            camera.name: (
+                camera.transport,
+                self.create_publisher(IMAGE_MESSAGES[camera.transport], camera.topic, qos.DATA),
+            )
             for camera in self.profile.cameras
         }
         self._success = self.create_publisher(Bool, "task_success", qos.LATCHED)
@@ -120,7 +123,8 @@ class SimRobotNode(ManagedNode):
     def _publish_images(self, stamp_ns: int, images: dict[str, ImageArray]) -> None:
         with self.reporting("cameras"):
             for frame in self._faults.images(stamp_ns, images):
-                self._cameras[frame[0]].publish(image_from_frame(CameraFrame(*frame)))
+                transport, publisher = self._cameras[frame[0]]
+                publisher.publish(message_from_frame(CameraFrame(*frame), transport))
             self.health.count("images")
 
     def _publish_success(self, success: bool) -> None:

@@ -15,6 +15,25 @@ from video2act_ros.recording.reading.decode_images import frame_from_compressed 
 from video2act_ros.ros.bridge_images import frame_by_cv_bridge
 from video2act_ros.ros.convert import ns_to_stamp, set_bytes
 
+IMAGE_MESSAGES: dict[str, type[Image | CompressedImage]] = {"raw": Image, "compressed": CompressedImage}
+"""The type of a camera's messages by its `transport` in the robot profile."""
+
+
+def frame_from_message(message: Image | CompressedImage, camera: str) -> CameraFrame:
+    """Return an image of either transport as RGB.
+
+    Raises:
+        InputError: it cannot be converted.
+    """
+    if isinstance(message, CompressedImage):
+        return frame_from_compressed(message, camera)
+    return frame_from_image(message, camera)
+
+
+def message_from_frame(frame: CameraFrame, transport: str) -> Image | CompressedImage:
+    """Return a frame as a driver of that transport sends it."""
+    return compressed_from_frame(frame) if transport == "compressed" else image_from_frame(frame)
+
 
 def frame_from_image(message: Image, camera: str) -> CameraFrame:
     """Return a raw image as RGB: converted here where the encoding is known, else by cv_bridge where installed.

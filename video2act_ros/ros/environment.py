@@ -38,6 +38,9 @@ _OUR_PROFILE = "_VIDEO2ACT_PROFILE"  # the value of PROFILE_VARIABLE that was no
 _SHARED_MEMORY_PROFILES = {ALL: "fastdds.xml", ROBOT: "fastdds_two_machines.xml"}
 _NETWORK_PROFILES = {ROBOT: "fastdds_network.xml", GPU_HOST: "fastdds_network.xml"}
 
+SERVER_VARIABLE, SUPER_CLIENT_VARIABLE = "ROS_DISCOVERY_SERVER", "ROS_SUPER_CLIENT"
+"""Of Fast DDS: where a discovery server is, and whether a process learns of everything from it."""
+
 _RESTARTED = "_VIDEO2ACT_RESTARTED"
 RUNNER_VARIABLE = "_VIDEO2ACT_RUNNER"
 """Holds the process id of the runner in the environment of the processes that it starts."""
@@ -65,7 +68,8 @@ _MALLOC_OPTIONS = (
 def prepare(*, may_restart: bool = False) -> None:
     """Set up transport, allocator and library paths; call it before `rclpy` is imported.
 
-    What the user has set already stays as it is.
+    What the user has set already stays as it is, except that every process becomes a super client of a discovery
+    server: an ordinary client is not told of a second publisher of its topics, and so the watch for one would be blind.
 
     Args:
         may_restart: replace this process by itself with a longer LD_LIBRARY_PATH where the messages were
@@ -74,6 +78,8 @@ def prepare(*, may_restart: bool = False) -> None:
     """
     _find_own_prefix(may_restart)
     os.environ.setdefault("RMW_FASTRTPS_PUBLICATION_MODE", "ASYNCHRONOUS")  # a dead reader must not block
+    if os.environ.get(SERVER_VARIABLE):
+        os.environ[SUPER_CLIENT_VARIABLE] = "TRUE"
     _choose_profile()
     _tune_allocator()
 

@@ -14,7 +14,7 @@ from video2act_ros.core.topic_list import IMAGE_TYPES
 from video2act_ros.core.types import CameraFrame, JointSample
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert import JointStateMerger, stamp_to_ns
-from video2act_ros.ros.convert_images import frame_from_compressed, frame_from_image
+from video2act_ros.ros.convert_images import IMAGE_MESSAGES, frame_from_message
 from video2act_ros.ros.lifecycle import ManagedNode
 
 
@@ -77,14 +77,12 @@ def subscribe_camera(
 
     Images that are not wanted are never decoded.
     """
-    compressed = camera.transport == "compressed"
 
     def handle(message: Image | CompressedImage) -> None:
         if wanted is None or wanted(stamp_to_ns(message.header.stamp)):
-            convert = frame_from_compressed if compressed else frame_from_image
-            on_frame(convert(message, camera.name))
+            on_frame(frame_from_message(message, camera.name))
 
-    node.subscribe(CompressedImage if compressed else Image, camera.topic, handle, profile)
+    node.subscribe(IMAGE_MESSAGES[camera.transport], camera.topic, handle, profile)
 
 
 def subscribe_joints(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import JointState
 
 from video2act_msgs.msg import ActionChunk, Latents, RunState
 from video2act_msgs.srv import NewEpisode
@@ -18,7 +18,7 @@ from video2act_ros.recording.reading.decode_images import frame_from_compressed
 from video2act_ros.recording.reading.streams import RobotBag
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert import ns_to_stamp
-from video2act_ros.ros.convert_images import image_from_frame
+from video2act_ros.ros.convert_images import IMAGE_MESSAGES, image_from_frame
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.publisher import GuardedPublisher
 
@@ -51,8 +51,7 @@ class ReplayOutputs:
         self.failures = 0  # messages that the middleware did not take
         for camera in self._profile.cameras:
             source = plan.cameras[camera.name]
-            kind: type[Any] = CompressedImage if camera.transport == "compressed" else Image
-            publisher = self._input(kind, camera.topic)
+            publisher = self._input(IMAGE_MESSAGES[camera.transport], camera.topic)
             if source.as_seen:
                 self._pass_on(source.topic, publisher)
             elif source.compressed:

@@ -8,8 +8,10 @@ import pytest
 
 from video2act_ros.control.realtime import RealtimeReport
 from video2act_ros.control.statistics import Summary
+from video2act_ros.doctor.kernel_clock import KernelClock
 
 GIB = 1 << 30
+SYNCHRONISED = KernelClock(synchronised=True, estimated_error_s=0.0002, maximum_error_s=0.005)
 
 
 @dataclass
@@ -25,6 +27,7 @@ class FakeMachine:
     granted: str = "SCHED_FIFO 40"
     rlimits: tuple = (0, 8 << 20)
     resolution_s: float = 1e-9
+    clock: KernelClock | None = SYNCHRONISED
     modules: frozenset = frozenset({"rclpy", "video2act_msgs", "torch"})
     gl: str | None = "egl"
 
@@ -54,6 +57,9 @@ class FakeMachine:
 
     def clock_resolution_s(self):
         return self.resolution_s
+
+    def kernel_clock(self):
+        return self.clock
 
     def probe(self, priority, period_s, ticks):
         words = self.granted if priority else "normal"

@@ -104,6 +104,15 @@ def test_with_two_machines_each_has_its_profile(machine, part, free_mb, file):
     assert "all, robot, gpu_host" in finding.remedy
 
 
+def test_how_nodes_find_each_other(machine):
+    """What the environment says, in words: a server goes before peers."""
+    assert checks.check_discovery(machine).text == "by multicast"
+    machine.environ["ROS_STATIC_PEERS"] = "10.0.0.2"
+    assert checks.check_discovery(machine).text == "by multicast and at 10.0.0.2"
+    machine.environ["ROS_DISCOVERY_SERVER"] = "10.0.0.1:11811"
+    assert checks.check_discovery(machine).text.startswith("by the server 10.0.0.1:11811,")
+
+
 @pytest.mark.parametrize(
     ("flags", "level"),
     [

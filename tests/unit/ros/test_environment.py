@@ -35,6 +35,21 @@ def with_shared_memory(size, *command, **environ):
 
 
 @pytest.mark.parametrize(
+    ("server", "wanted", "got"),
+    [("", "", ""), ("10.0.0.1:11811", "", "TRUE"), ("10.0.0.1:11811", "FALSE", "TRUE")],
+)
+def test_a_discovery_server_tells_every_node_everything(server, wanted, got):
+    """Otherwise the command node would not see a second publisher of commands, whatever the user wants."""
+    code = "import os; from video2act_ros.ros import environment; environment.prepare(); "
+    code += "print(os.environ['ROS_SUPER_CLIENT'])"
+    environ = os.environ | {"ROS_DISCOVERY_SERVER": server, "ROS_SUPER_CLIENT": wanted}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environ, timeout=60
+    )
+    assert done.stdout.strip() == got, done.stderr
+
+
+@pytest.mark.parametrize(
     ("machine", "usable", "file"),
     [
         ("all", PLENTY, "fastdds.xml"),
