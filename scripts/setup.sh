@@ -21,7 +21,7 @@ die() {
 # An installation counts when it is sourced and complete; everything else gets the wheels.
 unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
 if [ -n "${ROS_DISTRO:-}" ] && "${PYTHON:-python3}" -c 'import rclpy' 2>/dev/null; then
-  ROS=$ROS_DISTRO
+  ROS=$ROS_DISTRO WHEELS=
 else
   ROS=wheels
   MADE_WITH=$(cat "$VENV/.ros-wheels" 2>/dev/null || echo kilted)
