@@ -6,7 +6,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -19,7 +18,7 @@ DATAGRAM_BYTES = 1400
 PEERS = 16  # processes looked for at each static peer
 LEASE = b"\x02\x00\x08\x00" + struct.pack("<iI", 10, 0)  # of a participant's announcement: 10 s
 PROGRAM = """
-import itertools, sys
+import sys
 from video2act_ros.ros import environment
 environment.prepare()
 import rclpy
@@ -28,7 +27,8 @@ from std_msgs.msg import UInt8MultiArray
 rclpy.init()
 node = rclpy.create_node(sys.argv[1])
 if sys.argv[1] == "segments":
-    ranges = [line.split()[0].split("-") for line in open("/proc/self/maps") if "/dev/shm/fast" in line and "_port" not in line]
+    lines = [line for line in open("/proc/self/maps") if "/dev/shm/fast" in line and "_port" not in line]
+    ranges = [line.split()[0].split("-") for line in lines]
     print(*(int(end, 16) - int(begin, 16) for begin, end in ranges))
 elif sys.argv[1] == "talker":
     publisher = node.create_publisher(UInt8MultiArray, "data", 1)
@@ -46,7 +46,7 @@ else:
 
 @pytest.fixture
 def domain():
-    """A domain for this test's processes; 64 domains from the first have ports that nobody else is given."""
+    """A domain for this test's processes."""
     return 1 + (os.getpid() * 7 + 40) % 100
 
 

@@ -69,7 +69,9 @@ def test_small_shared_memory_is_warned_about_twice(machine):
 @pytest.mark.parametrize("prefix", ["fastdds", "fastrtps"])
 def test_segments_of_dead_processes_are_counted(machine, prefix):
     """A segment is alive while its lock is held; port locks and data files are not counted."""
-    names = [f"{prefix}_{name}" for name in ("0123456789abcdef_el", "fedcba9876543210_el", "0123456789abcdef")]
+    names = [
+        f"{prefix}_{name}" for name in ("0123456789abcdef_el", "fedcba9876543210_el", "0123456789abcdef")
+    ]
     machine.texts |= {f"/dev/shm/{name}": "" for name in (*names, f"{prefix}_port7411_el")}
     machine.locked = frozenset({names[0]})
     finding = checks.check_leftovers(machine)
