@@ -86,7 +86,7 @@ make_venv() {
   say "creating .venv with $("$python" --version) (ROS 2: $ROS${WHEELS:+ of $WHEELS})"
   "$python" -m venv --clear "${options[@]}" "$VENV"
   echo "$ROS" >"$VENV/.ros"
-  [ "$ROS" != wheels ] || echo "$WHEELS" >"$VENV/.ros-wheels"
+  [ "$ROS" != wheels ] || echo "$WHEELS" >"$VENV/.ros-wheels" # an older .venv without it has those of Kilted
 }
 
 # changed NAME FILE...: true when the files differ from those of the last successful `done_with NAME`.
