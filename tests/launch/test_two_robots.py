@@ -47,8 +47,8 @@ def test_each_of_two_robots_is_engaged_moves_and_stops_alone(launches, robots):
     """Engaging one leaves the other in shadow and at rest; Ctrl-C of one leaves the other able to work."""
     (node_a, joints_a), (node_b, joints_b) = robots.values()
     for node in (node_a, node_b):
-        node.wait_for(lambda node=node: node.chunks > 0, STARTUP_S, "chunks")
-        node.wait_for(lambda node=node: node.state.state == "shadow", STEP_S, "shadow")
+        node.wait_for(lambda node=node: node.chunks > 0 and node.state is not None, STARTUP_S, "chunks")
+        assert node.state.state == "shadow"
     node_b.wait_for(joints_b.standing, STEP_S, "the other arm to stand")
     rest, episode = joints_b.positions.copy(), node_b.state.episode
 
