@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import rclpy
+from rclpy.experimental.events_executor import EventsExecutor
 
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.nodes.demo_node import DemoNode, EpisodeResult, Recording, StackFailure
 from video2act_ros.recording.writing.bag_writer import check_new_folder
 from video2act_ros.ros import environment
-from video2act_ros.ros.process import make_executor
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import SIM
 from video2act_ros.sim.tasks import get_task
@@ -61,7 +61,7 @@ def spinning_node(options: StackAddress) -> Iterator[DemoNode]:
     rclpy.init(context=context)
     profile = load_robot_profile(environment.resolve_profile(options.robot))
     node = DemoNode(profile, context=context, namespace=options.namespace)
-    executor = make_executor(context)
+    executor = EventsExecutor(context=context)
     executor.add_node(node)
     stopping = threading.Event()
 
