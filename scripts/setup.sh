@@ -3,6 +3,7 @@
 # Incremental: each part is redone only when the files that shape it have changed.
 #
 #   PYTHON=python3.12          interpreter of a new .venv (3.10 to 3.13)
+#   ROS_WHEELS=jazzy           wheels of a new .venv: kilted (default) or jazzy
 #   TORCH_INDEX_URL=...        additional package index to take torch from
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,9 +21,12 @@ die() {
 # An installation counts when it is sourced and complete; everything else gets the wheels.
 unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
 if [ -n "${ROS_DISTRO:-}" ] && "${PYTHON:-python3}" -c 'import rclpy' 2>/dev/null; then
-  ROS=$ROS_DISTRO
+  ROS=$ROS_DISTRO WHEELS=
 else
   ROS=wheels
+  MADE_WITH=$(cat "$VENV/.ros-wheels" 2>/dev/null || echo kilted)
+  WHEELS=${ROS_WHEELS:-$MADE_WITH}
+  [[ $WHEELS =~ ^(kilted|jazzy)$ ]] || die "there are no wheels of ROS 2 '$WHEELS' here; ROS_WHEELS is kilted or jazzy"
   unset LD_LIBRARY_PATH PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 fi
 
@@ -79,9 +83,10 @@ check_system() {
 make_venv() {
   local python=$1 options=()
   [ "$ROS" = wheels ] || options+=(--system-site-packages)
-  say "creating .venv with $("$python" --version) (ROS 2: $ROS)"
+  say "creating .venv with $("$python" --version) (ROS 2: $ROS${WHEELS:+ of $WHEELS})"
   "$python" -m venv --clear "${options[@]}" "$VENV"
   echo "$ROS" >"$VENV/.ros"
+  [ "$ROS" != wheels ] || echo "$WHEELS" >"$VENV/.ros-wheels" # an older .venv without it has those of Kilted
 }
 
 # changed NAME FILE...: true when the files differ from those of the last successful `done_with NAME`.
@@ -113,8 +118,8 @@ install_packages() {
 # The wheels' exported CMake targets carry the paths of the machine that built them; name this interpreter's.
 install_ros_wheels() {
   local include site
-  say "installing ROS 2 wheels"
-  pip install -qq -c "$(cat "$VENV/.constraints")" -r requirements/ros-kilted.txt
+  say "installing ROS 2 wheels of $WHEELS"
+  pip install -qq -c "$(cat "$VENV/.constraints")" -r "requirements/ros-$WHEELS.txt"
   include=$(python -c 'import sysconfig; print(sysconfig.get_path("include"))')
   site=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
   find "$VENV/share" -name '*.cmake' -print0 | xargs -0 sed -i -E \
@@ -164,7 +169,7 @@ check_rendering() {
 
 PACKAGE_FILES=(setup.py setup.cfg package.xml resource/video2act_ros launch/*.launch.py)
 mapfile -t MESSAGE_FILES < <(find ros2_ws/src/video2act_msgs -type f | LC_ALL=C sort)
-MESSAGE_FILES+=(requirements/ros-kilted.txt)
+MESSAGE_FILES+=("requirements/ros-${WHEELS:-kilted}.txt")
 PYTHON_FILES=(requirements/{torch,base,dev,onnx,analysis,sim}.txt requirements/constraints*.txt)
 
 if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
@@ -173,6 +178,8 @@ if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
   make_venv "$PYTHON"
 elif [ "$(cat "$VENV/.ros" 2>/dev/null || echo "$ROS")" != "$ROS" ]; then
   die ".venv was made for ROS 2 '$(cat "$VENV/.ros")', this shell has '$ROS'; remove it first: rm -rf .venv"
+elif [ "$ROS" = wheels ] && [ "$WHEELS" != "$MADE_WITH" ]; then
+  die ".venv has ROS 2 wheels of $MADE_WITH, ROS_WHEELS is $WHEELS; remove it first: rm -rf .venv"
 fi
 export VIRTUAL_ENV=$VENV PATH=$VENV/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
 
@@ -182,9 +189,9 @@ if changed python "${PYTHON_FILES[@]}"; then
   check_rendering
   done_with python "${PYTHON_FILES[@]}"
 fi
-if [ "$ROS" = wheels ] && changed ros requirements/ros-kilted.txt; then
+if [ "$ROS" = wheels ] && changed ros "requirements/ros-$WHEELS.txt"; then
   install_ros_wheels
-  done_with ros requirements/ros-kilted.txt
+  done_with ros "requirements/ros-$WHEELS.txt"
 fi
 if changed messages "${MESSAGE_FILES[@]}"; then
   build_messages

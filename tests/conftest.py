@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import settings
 
 from video2act_ros.bundles.write import BundleContent, write_bundle
 from video2act_ros.core.robot_profile import load_robot_profile
@@ -14,6 +15,8 @@ from video2act_ros.system2.config import VideoEncoderConfig
 from video2act_ros.system2.encoder import VideoEncoder
 
 torch.set_num_threads(1)
+settings.register_profile("no_deadline", deadline=None)  # no test asserts a speed
+settings.load_profile("no_deadline")
 
 
 def pytest_addoption(parser):

@@ -24,6 +24,7 @@ from video2act_ros.nodes.demo import DemoOptions, spinning_node
 from video2act_ros.nodes.fault_watch import FaultWatch
 from video2act_ros.ros import environment, qos
 from video2act_ros.ros.runner import StackRunner
+from video2act_ros.ros.shared_memory import PREFIXES
 from video2act_ros.ros.stack import SIM
 
 REASON = two_hosts.why_not()
@@ -186,7 +187,7 @@ def test_the_arm_moves_holds_while_the_link_is_cut_and_moves_again(machines):
     assert now_received - received > 100_000
     machines.tell_bandwidth()
     listed = subprocess.run(machines.gpu_host.command("ls", "/dev/shm"), capture_output=True, text=True)
-    assert "fastdds" not in listed.stdout
+    assert not any(prefix in listed.stdout for prefix in PREFIXES)
     with machines.cut():
         machines.wait_for_mode("holding", "System 2")
         machines.node.reached(lambda: False, SHORT_CUT_S)

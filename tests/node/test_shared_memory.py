@@ -29,7 +29,7 @@ def small_folder(tmp_path):
 def test_nodes_tell_it_on_diagnostics(make_node, world, robot, small_folder, monkeypatch):
     """With the remedy, for as long as the node lives."""
     monkeypatch.setattr(environment, "SHARED_MEMORY_FOLDER", small_folder)
-    for variable in (environment.PROFILE_VARIABLE, "_VIDEO2ACT_PROFILE"):
+    for variable in (*environment.PROFILE_VARIABLES, "_VIDEO2ACT_PROFILE"):
         monkeypatch.delenv(variable, raising=False)
     make_node(CommandNode, robot=str(robot), diagnostics_period_s=0.1)
     world.wait_for_problem("/command", f"{LINE}: ")
@@ -48,7 +48,7 @@ def test_a_process_says_it_once_at_its_start(robot):
     ]
     script = 'mount -t tmpfs -o size=64m tmpfs /dev/shm || exit 99; exec "$@"'
     line = ["unshare", "--mount", "sh", "-c", script, "sh", "timeout", "60", *command]
-    names = (environment.PROFILE_VARIABLE, "_VIDEO2ACT_PROFILE")
+    names = (*environment.PROFILE_VARIABLES, "_VIDEO2ACT_PROFILE")
     clean = {name: value for name, value in os.environ.items() if name not in names}
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=clean)
     told = []

@@ -137,6 +137,19 @@ def test_every_requirement_has_one_exact_version(file):
     assert all(sum(name_of(line) == name for line in markers) == pinned.count(name) for name in several)
 
 
+@pytest.mark.parametrize("distribution", ["kilted", "jazzy"])
+def test_every_wheel_of_ros_has_one_exact_version(distribution):
+    """`make setup` offers either set: exact, with every message package, and with the same tools to build ours."""
+    pinned, kilted = (
+        dict(line.split("==") for line in lines(REQUIREMENTS / f"ros-{name}.txt"))
+        for name in (distribution, "kilted")
+    )
+    messages = {name for name in declared("video2act_ros") if name.endswith("_msgs")} - {"video2act_msgs"}
+    assert {f"ros-{name.replace('_', '-')}" for name in messages} | {"ros-rclpy"} <= set(pinned)
+    tools = {item for item in kilted.items() if not item[0].startswith("ros-")}
+    assert tools == {item for item in pinned.items() if not item[0].startswith("ros-")}
+
+
 def test_installations_built_against_numpy_1_get_numpy_1():
     """Message extensions and cv_bridge of Jazzy cannot be loaded beside NumPy 2."""
     found = [

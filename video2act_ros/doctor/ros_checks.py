@@ -8,6 +8,7 @@ from pathlib import Path
 from video2act_ros.doctor.findings import Finding, ok, problem, warning
 from video2act_ros.doctor.machine import Machine
 from video2act_ros.ros import environment
+from video2act_ros.ros.shared_memory import PREFIXES
 
 DEFAULT_RMW = "rmw_fastrtps_cpp"
 LAST_SAFE_DOMAIN, LAST_DOMAIN = 101, 232
@@ -96,13 +97,13 @@ def check_shared_memory(machine: Machine) -> Finding:
 
 def check_leftovers(machine: Machine) -> Finding:
     """Judge what dead Fast DDS processes left: they never give their shared memory back."""
-    segments = machine.files(_SHARED_MEMORY, "fastdds_" + "[0-9a-f]" * 16 + "_el")
+    locks = (prefix + "[0-9a-f]" * 16 + "_el" for prefix in PREFIXES)
+    segments = [path for pattern in locks for path in machine.files(_SHARED_MEMORY, pattern)]
     dead = sum(machine.unlocked(path) for path in segments)
     text = f"{len(segments) - dead} segments in use, {dead} left by dead processes"
     if dead:
-        return warning(
-            "segments", text, "stop every ROS 2 process, then: rm /dev/shm/fastdds_* /dev/shm/sem.fastdds_*"
-        )
+        names = " ".join(f"{_SHARED_MEMORY}/{prefix}* {_SHARED_MEMORY}/sem.{prefix}*" for prefix in PREFIXES)
+        return warning("segments", text, f"stop every ROS 2 process, then: rm -f {names}")
     return ok("segments", text)
 
 
@@ -113,16 +114,15 @@ def check_profile(machine: Machine, share: Path) -> Finding:
         choices = ", ".join(environment.MACHINES)
         remedy = f"export {environment.MACHINE_VARIABLE} with one of {choices}, or unset it"
         return problem("transport profile", f"{environment.MACHINE_VARIABLE} is '{part}'", remedy)
-    chosen = machine.environ.get(environment.PROFILE_VARIABLE)
+    chosen = environment.chosen_profile(machine.environ)
     own = environment.transport_profile(part, machine.disk_bytes(_SHARED_MEMORY)[1])
     if not chosen:
         if own is not None:
             return ok("transport profile", f"the package's {own}, set at process start")
         return warning("transport profile", "built-in: shared memory is too small", "see shared memory")
     if machine.read(chosen) is None:
-        return warning(
-            "transport profile", f"{chosen} cannot be read", f"unset {environment.PROFILE_VARIABLE}"
-        )
+        remedy = f"unset {' '.join(environment.PROFILE_VARIABLES)}"
+        return warning("transport profile", f"{chosen} cannot be read", remedy)
     if own is not None and machine.read(chosen) == machine.read(str(share / "config" / own)):
         return ok("transport profile", f"the package's {own}")
     return ok("transport profile", f"{chosen}, chosen by you")

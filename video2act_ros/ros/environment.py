@@ -10,11 +10,13 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from video2act_ros.core.errors import BundleError, ConfigurationError, unknown_choice
+from video2act_ros.ros.shared_memory import PREFIXES
 
 PACKAGE = "video2act_ros"
 MANIFEST_FILE = "manifest.yaml"
@@ -33,8 +35,10 @@ MACHINES = (ALL, ROBOT, GPU_HOST)
 MACHINE_VARIABLE = "VIDEO2ACT_MACHINE"
 """Which part of a stack this machine runs; the launch argument `machine` sets it for the nodes."""
 
-PROFILE_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
-_OUR_PROFILE = "_VIDEO2ACT_PROFILE"  # the value of PROFILE_VARIABLE that was not the user's choice
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+"""What names a transport profile for Fast DDS 3 (from Kilted on) and for Fast DDS 2 (Jazzy), which knows no other."""
+
+_OUR_PROFILE = "_VIDEO2ACT_PROFILE"  # the value of PROFILE_VARIABLES that was not the user's choice
 _SHARED_MEMORY_PROFILES = {ALL: "fastdds.xml", ROBOT: "fastdds_two_machines.xml"}
 _NETWORK_PROFILES = {ROBOT: "fastdds_network.xml", GPU_HOST: "fastdds_network.xml"}
 
@@ -111,14 +115,26 @@ def transport_profile(machine: str, usable_bytes: int) -> str | None:
     return profiles.get(machine) or _NETWORK_PROFILES.get(machine)
 
 
+def profile_variable() -> str:
+    """Return the one of PROFILE_VARIABLES that this installation's Fast DDS reads without a complaint."""
+    version_2 = any((prefix / "lib" / "libfastrtps.so").exists() for prefix in _prefixes())
+    return PROFILE_VARIABLES[version_2]
+
+
+def chosen_profile(environ: Mapping[str, str]) -> str | None:
+    """Return the transport profile that the user has chosen, by the variable of either Fast DDS; None: he has not."""
+    ours = environ.get(_OUR_PROFILE)
+    values = (environ.get(variable) for variable in (profile_variable(), *PROFILE_VARIABLES))
+    return next((value for value in values if value and value != ours), None)
+
+
 def shared_memory_problem(machine: str) -> str | None:
     """Return, in one line with the remedy, that /dev/shm is too small for that machine's transport; None if not.
 
     Not where the user has chosen a transport profile: only he knows what it needs.
     """
-    chosen, usable = os.environ.get(PROFILE_VARIABLE), shared_memory_bytes()
-    ours = not chosen or chosen == os.environ.get(_OUR_PROFILE)
-    if not ours or machine not in _SHARED_MEMORY_PROFILES or usable >= SHARED_MEMORY_NEEDED_BYTES:
+    chosen, usable = chosen_profile(os.environ), shared_memory_bytes()
+    if chosen or machine not in _SHARED_MEMORY_PROFILES or usable >= SHARED_MEMORY_NEEDED_BYTES:
         return None
     return (
         f"too little shared memory: {usable >> 20} MB of /dev/shm are free and {SHARED_MEMORY_NEEDED_BYTES >> 20} MB "
@@ -141,7 +157,8 @@ def shared_memory_bytes() -> int:
     """
     try:
         free = shutil.disk_usage(SHARED_MEMORY_FOLDER).free
-        held = sum(path.stat().st_blocks for path in SHARED_MEMORY_FOLDER.glob("fastdds_*"))
+        files = (path for prefix in PREFIXES for path in SHARED_MEMORY_FOLDER.glob(f"{prefix}*"))
+        held = sum(path.stat().st_blocks for path in files)
     except OSError:
         return 0
     return free + held * _BLOCK_BYTES if free >= _SEGMENT_BYTES else 0
@@ -156,9 +173,9 @@ def share_path() -> Path:
     source = Path(__file__).resolve().parents[2]
     if (source / "package.xml").is_file() and (source / "config").is_dir():
         return source
-    for prefix in (*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix):
-        share = Path(prefix) / "share" / PACKAGE
-        if prefix and (share / "package.xml").is_file():
+    for prefix in _prefixes():
+        share = prefix / "share" / PACKAGE
+        if (share / "package.xml").is_file():
             return share
     raise ConfigurationError(
         f"the share folder of {PACKAGE} was not found; source the workspace's setup.bash"
@@ -202,15 +219,20 @@ def resolve_bundle(name: str) -> Path:
 
 def _choose_profile() -> None:
     """Let Fast DDS read the profile that suits this machine, unless the user has chosen one."""
-    chosen = os.environ.get(PROFILE_VARIABLE)
-    if chosen and chosen != os.environ.get(_OUR_PROFILE):
-        return
-    name = transport_profile(machine(), shared_memory_bytes())
-    for variable in (PROFILE_VARIABLE, _OUR_PROFILE):
-        if name is None:
-            os.environ.pop(variable, None)
-        else:
-            os.environ[variable] = str(share_path() / "config" / name)
+    profile, variable = chosen_profile(os.environ), profile_variable()
+    before = os.environ.pop(_OUR_PROFILE, None)
+    if profile is None and (name := transport_profile(machine(), shared_memory_bytes())):
+        profile = os.environ[_OUR_PROFILE] = str(share_path() / "config" / name)
+    if os.environ.get(variable) in ("", before):
+        os.environ.pop(variable, None)
+    if profile:
+        os.environ.setdefault(variable, profile)
+
+
+def _prefixes() -> tuple[Path, ...]:
+    """Return the installation folders in use, the one that goes first being the first."""
+    sourced = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    return tuple(Path(prefix) for prefix in (*sourced, sys.prefix) if prefix)
 
 
 def _find_own_prefix(may_restart: bool) -> None:

@@ -14,6 +14,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from video2act_ros.recording.writing.bag_records import OfferedQos, RecordedMessage, RecordedTopic
 from video2act_ros.recording.writing.jpeg_images import COMPRESSED_IMAGE, IMAGE
+from video2act_ros.ros.sequences import Sequences
 
 PERIOD_S = 0.01
 """Between two looks at all topics: messages wait in the middleware meanwhile, with the time they came."""
@@ -33,7 +34,7 @@ class _Entry:
     profile: QoSProfile
     subscription: Any
     publishers: int
-    sequences: dict[bytes, int] = field(default_factory=dict)  # newest of each publisher
+    sequences: Sequences = field(default_factory=Sequences)
 
 
 class RawTopics:
@@ -123,7 +124,7 @@ class RawTopics:
             return
         with self._lock:
             subscription = self._node.create_subscription(message_type, name, _unused, profile, raw=True)
-            sequences = known.sequences if known else {}
+            sequences = known.sequences if known else Sequences()
             self._entries[name] = _Entry(topic, message_type, profile, subscription, count, sequences)
             if known is not None:
                 self._node.destroy_subscription(known.subscription)
@@ -156,16 +157,14 @@ class RawTopics:
     def _handle(self, entry: _Entry, data: bytes, info: dict[str, Any]) -> None:
         publisher = bytes((info.get("publisher_gid") or {}).get("data", b""))
         sequence = int(info.get("publication_sequence_number") or 0)
-        newest = entry.sequences.get(publisher)
-        if newest is not None and sequence:
-            if sequence <= newest:
-                return  # once more, from a new subscription
-            if missing := sequence - newest - 1:
-                self.lost[entry.topic.name] = self.lost.get(entry.topic.name, 0) + missing
-        entry.sequences[publisher] = sequence
         received_ns = int(info.get("received_timestamp") or 0) or time.time_ns()
         sent_ns = int(info.get("source_timestamp") or 0) or received_ns
-        state_of = publisher or b"?" if entry.topic.latched else b""
+        arrival = entry.sequences.arrive(publisher, sequence, sent_ns, entry.publishers)
+        if arrival.repeated:
+            return  # from a new subscription
+        if arrival.missing:
+            self.lost[entry.topic.name] = self.lost.get(entry.topic.name, 0) + arrival.missing
+        state_of = arrival.publisher or b"?" if entry.topic.latched else b""
         self._receive(RecordedMessage(entry.topic, received_ns, sent_ns, data, sequence, state_of))
 
 

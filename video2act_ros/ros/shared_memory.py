@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 
 FOLDER = Path("/dev/shm")
-_PREFIX, _LOCK_SUFFIX = "fastdds_", "_el"
+PREFIXES = ("fastdds_", "fastrtps_")
+"""How Fast DDS names its files there: version 3 (from Kilted on), version 2 (Jazzy)."""
+
+_LOCK_SUFFIX = "_el"
 _SETTLED_S = 10.0  # a younger lock may still be about to be taken
 
 
@@ -20,9 +23,9 @@ def remove_dead_segments(folder: Path = FOLDER) -> int:
     those of a dead process anew.
     """
     removed = 0
-    for lock in folder.glob(f"{_PREFIX}*{_LOCK_SUFFIX}"):
+    for lock in (lock for prefix in PREFIXES for lock in folder.glob(f"{prefix}*{_LOCK_SUFFIX}")):
         segment = lock.with_name(lock.name.removesuffix(_LOCK_SUFFIX))
-        if not segment.name.startswith(f"{_PREFIX}port"):
+        if not segment.name.startswith(tuple(f"{prefix}port" for prefix in PREFIXES)):
             with contextlib.suppress(OSError):  # somebody else's, or gone meanwhile
                 removed += _remove(lock, segment)
     return removed

@@ -66,19 +66,24 @@ def test_small_shared_memory_is_warned_about_twice(machine):
     assert checks.check_profile(machine, SHARE).level is Level.WARNING
 
 
-def test_segments_of_dead_processes_are_counted(machine):
+@pytest.mark.parametrize("prefix", ["fastdds", "fastrtps"])
+def test_segments_of_dead_processes_are_counted(machine, prefix):
     """A segment is alive while its lock is held; port locks and data files are not counted."""
-    names = ["fastdds_0123456789abcdef_el", "fastdds_fedcba9876543210_el", "fastdds_0123456789abcdef"]
-    machine.texts |= {f"/dev/shm/{name}": "" for name in (*names, "fastdds_port7411_el")}
+    names = [
+        f"{prefix}_{name}" for name in ("0123456789abcdef_el", "fedcba9876543210_el", "0123456789abcdef")
+    ]
+    machine.texts |= {f"/dev/shm/{name}": "" for name in (*names, f"{prefix}_port7411_el")}
     machine.locked = frozenset({names[0]})
     finding = checks.check_leftovers(machine)
     assert finding.level is Level.WARNING
     assert finding.text == "1 segments in use, 1 left by dead processes"
+    assert f"/dev/shm/{prefix}_*" in finding.remedy
 
 
-def test_which_transport_profile_is_used(machine):
+@pytest.mark.parametrize("variable", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
+def test_which_transport_profile_is_used(machine, variable):
     """A chosen profile is named, a missing file warned about, the package's own recognised."""
-    machine.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = "/mine.xml"
+    machine.environ[variable] = "/mine.xml"
     assert checks.check_profile(machine, SHARE).level is Level.WARNING
     machine.texts["/mine.xml"] = "<dds/>"
     assert "chosen by you" in checks.check_profile(machine, SHARE).text

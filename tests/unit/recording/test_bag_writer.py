@@ -130,6 +130,27 @@ def test_a_path_through_a_file_is_refused(tmp_path):
         BagWriter(tmp_path / "file" / "bag")
 
 
+@pytest.mark.parametrize(
+    ("sourced", "rclpy", "told"),
+    [
+        ("lyrical", "9.1.2", "lyrical"),
+        ("", "7.1.5", "jazzy"),
+        ("", "9.1.2", "kilted"),
+        ("", "11.0", "unknown"),
+    ],
+)
+def test_metadata_names_the_distribution(tmp_path, monkeypatch, sourced, rclpy, told):
+    """The one that was sourced, or the one of the wheels; none is made up."""
+    monkeypatch.setenv("ROS_DISTRO", sourced)
+    installed = tmp_path / f"rclpy-{rclpy}.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: rclpy\nVersion: {rclpy}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path / "bag", [text(1)])
+    content = yaml.safe_load((tmp_path / "bag" / "metadata.yaml").read_text())
+    assert content["rosbag2_bagfile_information"]["ros_distro"] == told
+
+
 def test_metadata_stands_from_the_first_moment(tmp_path):
     """A bag that was killed at once can still be recognised."""
     writer = BagWriter(tmp_path / "bag")

@@ -73,9 +73,10 @@ def test_the_clock_ticks_between_messages_and_never_goes_back():
     assert clocks[-1] == at(0.2).clock_ns
 
 
-def test_the_clock_is_told_before_the_message_of_its_time():
-    """A stamp in the future would make the arm hold."""
-    stage, _ = play(1.0, begin(), *(at(offset / 100) for offset in range(10)))
+@pytest.mark.parametrize("rate", [1.0, 0.0])
+def test_the_clock_is_told_before_the_message_of_its_time(rate):
+    """A stamp in the future would make the arm hold, also where messages follow each other faster than recorded."""
+    stage, _ = play(rate, begin(), *(at(offset / 100) for offset in range(10)))
     shown = 0
     for kind, time_ns, _ in stage.log:
         shown = time_ns if kind == "clock" else shown

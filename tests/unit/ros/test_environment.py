@@ -14,7 +14,7 @@ SHOW = """
 import os
 from video2act_ros.ros import environment
 environment.prepare()
-print(os.path.basename(os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "built-in")))
+print(os.path.basename(os.environ.get(environment.profile_variable(), "built-in")))
 print(environment.shared_memory_problem(environment.machine()))
 """
 
@@ -23,7 +23,7 @@ def with_shared_memory(size, *command, **environ):
     """Run a command with a /dev/shm of that size; skip where that is not permitted."""
     script = f'mount -t tmpfs -o size={size} tmpfs /dev/shm || exit 99; exec "$@"'
     line = ["unshare", "--mount", "sh", "-c", script, "sh", *command]
-    names = (environment.PROFILE_VARIABLE, "_VIDEO2ACT_PROFILE", environment.MACHINE_VARIABLE)
+    names = (*environment.PROFILE_VARIABLES, "_VIDEO2ACT_PROFILE", environment.MACHINE_VARIABLE)
     clean = {name: value for name, value in os.environ.items() if name not in names}
     try:
         done = subprocess.run(line, capture_output=True, text=True, env=clean | environ, timeout=120)
@@ -86,26 +86,49 @@ def test_a_small_shared_memory_is_told_with_the_remedy(size, machine, file):
         assert problem == "None"
 
 
-def test_a_profile_that_the_user_has_chosen_stays_and_nothing_is_said():
-    """Only he knows what it needs."""
-    done = with_shared_memory("64m", sys.executable, "-c", SHOW, FASTDDS_DEFAULT_PROFILES_FILE="/mine.xml")
+@pytest.mark.parametrize("variable", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
+def test_a_profile_that_the_user_has_chosen_stays_and_nothing_is_said(variable):
+    """Only he knows what it needs; Fast DDS of Jazzy and of Kilted read different variables, here either counts."""
+    done = with_shared_memory("64m", sys.executable, "-c", SHOW, **{variable: "/mine.xml"})
     assert done.stdout.splitlines() == ["mine.xml", "None"]
+
+
+@pytest.mark.parametrize(("library", "index"), [("libfastdds.so", 0), ("libfastrtps.so", 1)])
+def test_the_profile_reaches_the_fast_dds_that_is_installed(tmp_path, monkeypatch, library, index):
+    """Version 2 reads one variable only, version 3 warns about that one: ours is set alone, a user's two both stay."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / library).touch()
+    monkeypatch.setattr(environment.sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "")
+    monkeypatch.setenv(environment.MACHINE_VARIABLE, environment.GPU_HOST)
+    for variable in (*environment.PROFILE_VARIABLES, "_VIDEO2ACT_PROFILE"):
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
+    environment.prepare()
+    named = {variable for variable in environment.PROFILE_VARIABLES if variable in os.environ}
+    assert named == {environment.PROFILE_VARIABLES[index]}
+
+    for variable in environment.PROFILE_VARIABLES:
+        monkeypatch.setenv(variable, f"/{variable}.xml")
+    environment.prepare()
+    assert all(os.environ[variable] == f"/{variable}.xml" for variable in environment.PROFILE_VARIABLES)
 
 
 def test_a_child_chooses_anew_what_its_parent_chose(monkeypatch):
     """A runner's own profile does not bind the nodes that it starts for another part of the stack."""
-    for variable in (environment.PROFILE_VARIABLE, "_VIDEO2ACT_PROFILE"):
+    for variable in (*environment.PROFILE_VARIABLES, "_VIDEO2ACT_PROFILE"):
         monkeypatch.setenv(variable, "/share/config/fastdds.xml")
     monkeypatch.setenv(environment.MACHINE_VARIABLE, environment.GPU_HOST)
     environment.prepare()
-    assert os.environ[environment.PROFILE_VARIABLE].endswith("fastdds_network.xml")
+    assert os.environ[environment.profile_variable()].endswith("fastdds_network.xml")
 
 
-def test_what_processes_hold_of_shared_memory_counts_as_usable(tmp_path, monkeypatch):
-    """The last process of a stack comes to the same answer as the first."""
+@pytest.mark.parametrize("name", ["fastdds_0123", "fastrtps_0123"])
+def test_what_processes_hold_of_shared_memory_counts_as_usable(tmp_path, monkeypatch, name):
+    """The last process of a stack comes to the same answer as the first, whichever Fast DDS it uses."""
     monkeypatch.setattr(environment, "SHARED_MEMORY_FOLDER", tmp_path)
     before = environment.shared_memory_bytes()
-    (tmp_path / "fastdds_0123").write_bytes(b"x" * (1 << 20))
+    (tmp_path / name).write_bytes(b"x" * (1 << 20))
     assert environment.shared_memory_bytes() == pytest.approx(before, abs=1 << 19)
     monkeypatch.setattr(environment, "SHARED_MEMORY_FOLDER", tmp_path / "none")
     assert environment.shared_memory_bytes() == 0

@@ -17,7 +17,7 @@ from video2act_ros.recording.playing.replay_plan import EpisodeBegin, ReplayEven
 from video2act_ros.recording.reading.bag import RawMessage
 
 CLOCK_PERIOD_S = 0.01  # largest time between two clock messages
-_CLOCK_LEAST_S = 0.001  # a clock that is younger is not told again with a message
+_CLOCK_LEAST_S = 0.001  # a clock that is no more behind, in either time, is not told again with a message
 
 
 class Stage(Protocol):
@@ -65,6 +65,7 @@ class Player:
         self._played_s = 0.0
         self._anchor = (0, 0.0)  # clock [ns], monotonic time [s]
         self._told_s = -1.0  # monotonic time of the newest clock message
+        self._told_ns = 0  # what it showed
 
     def stop(self) -> None:
         """End `play` at once; from any thread."""
@@ -149,6 +150,7 @@ class Player:
 
     def _tell(self, clock_ns: int) -> None:
         now_s = time.monotonic()
-        if now_s - self._told_s >= _CLOCK_LEAST_S:
+        behind_s = (clock_ns - self._told_ns) / NS_PER_S  # much where messages are late, or played fast
+        if max(now_s - self._told_s, behind_s) >= _CLOCK_LEAST_S:
             self._stage.clock(clock_ns)
-            self._told_s = now_s
+            self._told_s, self._told_ns = now_s, clock_ns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 
 METADATA_FILE = "metadata.yaml"
 LAYOUT_VERSION = 9
+_WHEELS = {"7": "jazzy", "9": "kilted"}  # by rclpy's first number
 
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -89,7 +91,7 @@ class BagSummary:
             "compression_mode": "",
             "files": [file.content() for file in self.files],
             "custom_data": dict(self.custom) or None,
-            "ros_distro": os.environ.get("ROS_DISTRO", "kilted"),
+            "ros_distro": _distribution(),
         }
 
     def write(self, folder: Path) -> None:
@@ -104,6 +106,16 @@ class BagSummary:
             temporary.replace(folder / METADATA_FILE)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _distribution() -> str:
+    """Return the ROS 2 distribution that was sourced, or the one that the wheels are of."""
+    if sourced := os.environ.get("ROS_DISTRO"):
+        return sourced
+    try:
+        return _WHEELS.get(metadata.version("rclpy").split(".")[0], "unknown")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def dump(content: Mapping[str, Any] | list[dict[str, Any]]) -> str:
