@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from video2act_ros.cli.output import console, write_json
 from video2act_ros.doctor.findings import Finding, Level
 from video2act_ros.doctor.machine import Machine, ThisMachine
 from video2act_ros.doctor.ros_checks import check_ros
 from video2act_ros.doctor.timing_checks import check_timing
 from video2act_ros.ros import environment
 
-console = Console()
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
 
@@ -39,9 +37,7 @@ def doctor_command(
     counts = {level: sum(item.level is level for item in findings) for level in Level}
     console.print(", ".join(f"{count} {level.value}" for level, count in counts.items()))
     if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        content = [asdict(item) | {"level": item.level.value} for item in findings]
-        report.write_text(json.dumps({"findings": content}, indent=2, ensure_ascii=False) + "\n")
+        write_json(report, {"findings": [asdict(item) | {"level": item.level.value} for item in findings]})
     raise typer.Exit(1 if counts[Level.PROBLEM] else 0)
 
 

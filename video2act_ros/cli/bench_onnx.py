@@ -1,40 +1,18 @@
-"""The commands around ONNX: `video2act export` of a bundle and `video2act bench-onnx`."""
+"""The command `video2act bench-onnx`."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from video2act_ros.cli.output import console
 from video2act_ros.ros import environment
-
-if TYPE_CHECKING:
-    from video2act_ros.bundles.verify_onnx import GraphError
-
-console = Console()
-
-BundleArgument = Annotated[str, typer.Argument(help="a bundle's folder, or a name under models/")]
-
-
-def export_onnx_command(bundle: str, out: Path | None, max_error: float) -> None:
-    """Add System 1 to a bundle as ONNX graphs, verified against torch."""
-    from video2act_ros.bundles.export_onnx import export_onnx
-
-    folder = environment.resolve_bundle(bundle)
-    export_onnx(folder, out, max_error, _print_error)
-    console.print(f"ONNX graphs in {out or folder}; system1 runs them with backend:=onnxruntime")
-
-
-def _print_error(error: GraphError) -> None:
-    text = f"{error.graph:<8} {error.output:<14} max abs error {error.max_abs:.1e}, cosine {error.cosine:.7f}"
-    console.print(text, soft_wrap=True, highlight=False)
 
 
 def bench_onnx_command(
-    bundle: BundleArgument,
+    bundle: Annotated[str, typer.Argument(help="a bundle's folder, or a name under models/")],
     repeats: Annotated[int, typer.Option(min=1, help="predictions of each backend and case")] = 200,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of both; 0 leaves their own choice")] = 1,
     providers: Annotated[str, typer.Option(help="onnxruntime's providers, best first")] = "CPU",

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from video2act_ros.cli.output import console
 from video2act_ros.core.errors import ConfigurationError
-
-console = Console()
 
 
 def new_robot_command(

@@ -1,23 +1,18 @@
-"""The commands that make bags: `record`, `bag repair`, `bench-record`."""
+"""The commands `video2act record` and `video2act bag repair`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from video2act_ros.cli.options import ImagesOption, QualityOption
+from video2act_ros.cli.output import console
 from video2act_ros.core.config import ParameterValue
 from video2act_ros.ros import environment
 
-console = Console()
 bag_app = typer.Typer(no_args_is_help=True, help="Bags as files.")
-
-ImagesOption = Annotated[str, typer.Option(help="raw: as they come; jpeg: on <topic>/compressed")]
-QualityOption = Annotated[int, typer.Option(help="quality of JPEG images")]
 
 
 def record_command(
@@ -68,34 +63,3 @@ def repair_command(
             f"lost: {report.cut_bytes} bytes at the end, {report.damaged_chunks} damaged chunks, "
             f"{report.lost_messages} messages without their topic"
         )
-
-
-def bench_record_command(
-    seconds: Annotated[float, typer.Option(min=1.0, help="how long")] = 60.0,
-    images: ImagesOption = "raw",
-    jpeg_quality: QualityOption = 90,
-    cameras: Annotated[int, typer.Option(min=1, help="how many")] = 3,
-    rate: Annotated[float, typer.Option(help="of each camera [Hz]")] = 30.0,
-    width: Annotated[int, typer.Option(help="of the images [px]")] = 640,
-    height: Annotated[int, typer.Option(help="of the images [px]")] = 480,
-    bag: Annotated[Path, typer.Option(help="folder of the bag; removed afterwards")] = Path(
-        "out/bench_record/bag"
-    ),
-    kill: Annotated[bool, typer.Option(help="kill the recorder meanwhile; tell what is lost")] = False,
-    report: Annotated[Path | None, typer.Option("--json", help="write the figures as JSON")] = None,
-) -> None:
-    """Measure the recorder: publishers as processes, what is in the bag, what it costs."""
-    environment.prepare(may_restart=True)
-    from video2act_ros.nodes.bench_record import RecordBenchOptions, run_bench_record
-
-    options = RecordBenchOptions(seconds, images, jpeg_quality, cameras, rate, width, height, bag, kill)
-    with console.status(f"recording for {seconds:g} s"):
-        figures = run_bench_record(options)
-    table = Table(show_header=False, title=f"{cameras} cameras, {width}x{height}, {rate:g} Hz, {images}")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
-    console.print(table)
-    if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(json.dumps(figures, indent=2) + "\n")
-        console.print(f"report {report}")

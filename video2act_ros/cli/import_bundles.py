@@ -4,104 +4,107 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
+from video2act_ros.cli.output import console
 from video2act_ros.core.errors import BundleError, unknown_choice
 from video2act_ros.ros import environment
 
+if TYPE_CHECKING:
+    from video2act_ros.bundles.import_official import ImportPlan
+    from video2act_ros.bundles.released_settings import ReleasedSettings
+
 DTYPES = ("keep", "float32", "bfloat16")
-console = Console()
 
 Paths = list[Path] | None  # typer reads it at run time, which Python 3.10 can
+Policy = Annotated[Path | None, typer.Option(help="policy checkpoint: a file, or training's folder")]
+Siglip = Annotated[Path | None, typer.Option(help="folder of the SigLIP tower, as transformers saves it")]
+Dit = Annotated[Paths, typer.Option(help="Wan2.2 video model: files or a folder; repeatable")]
+System2 = Annotated[str, typer.Option(help="bundle whose features the policy uses, instead of --dit")]
+Instruction = Annotated[list[str] | None, typer.Option(help="text; repeatable, in the files' order")]
+T5 = Annotated[Paths, typer.Option(help="T5 embedding of an instruction; repeatable")]
+Umt5 = Annotated[Paths, typer.Option(help="UMT5 embedding of an instruction; repeatable")]
+Cameras = Annotated[str, typer.Option(help="the policy's cameras in its order, with commas")]
+Robot = Annotated[str, typer.Option(help="robot profile that gives the joints' names")]
+VideoBlind = Annotated[
+    bool, typer.Option("--allow-video-blind", help="import a policy that ignores the video")
+]
 
 
 def import_command(
     out: Annotated[Path, typer.Argument(help="folder for the bundles system1 and system2")],
-    policy: Annotated[
-        Path | None, typer.Option(help="policy checkpoint: a file, or training's folder")
-    ] = None,
-    siglip: Annotated[
-        Path | None, typer.Option(help="folder of the SigLIP tower, as transformers saves it")
-    ] = None,
-    dit: Annotated[Paths, typer.Option(help="Wan2.2 video model: files or a folder; repeatable")] = None,
+    policy: Policy = None,
+    siglip: Siglip = None,
+    dit: Dit = None,
     vae: Annotated[Path | None, typer.Option(help="Wan2.2_VAE.pth")] = None,
     config: Annotated[Path | None, typer.Option(help="the policy's YAML file")] = None,
-    system2: Annotated[
-        str, typer.Option(help="bundle whose features the policy uses, instead of --dit")
-    ] = "",
+    system2: System2 = "",
     ema: Annotated[bool, typer.Option("--ema", help="take the policy's moving average")] = False,
-    instruction: Annotated[
-        list[str] | None, typer.Option(help="text; repeatable, in the files' order")
-    ] = None,
-    t5: Annotated[Paths, typer.Option(help="T5 embedding of an instruction; repeatable")] = None,
-    umt5: Annotated[Paths, typer.Option(help="UMT5 embedding of an instruction; repeatable")] = None,
-    cameras: Annotated[str, typer.Option(help="the policy's cameras in its order, with commas")] = "",
-    robot: Annotated[
-        str, typer.Option(help="robot profile that gives the joints' names")
-    ] = "agilex_cobot_magic",
+    instruction: Instruction = None,
+    t5: T5 = None,
+    umt5: Umt5 = None,
+    cameras: Cameras = "",
+    robot: Robot = "agilex_cobot_magic",
     dtype: Annotated[str, typer.Option(help="keep, float32 or bfloat16")] = "keep",
     shard_mb: Annotated[int, typer.Option(min=1, help="size of a weight file [MB]")] = 512,
-    allow_video_blind: Annotated[
-        bool, typer.Option("--allow-video-blind", help="import a policy that ignores the video")
-    ] = False,
+    allow_video_blind: VideoBlind = False,
     replace_existing: Annotated[bool, typer.Option("--replace", help="replace an earlier import")] = False,
 ) -> None:
     """Turn released checkpoints into bundles, checked strictly, without running code from them."""
     from video2act_ros.bundles.import_official import ImportOptions, ImportSources, plan_import
     from video2act_ros.bundles.instructions import pair_instructions, read_language, read_video_text
-    from video2act_ros.bundles.released_settings import ReleasedSettings
     from video2act_ros.core.robot_profile import load_robot_profile
 
     if dtype not in DTYPES:
         raise BundleError(unknown_choice("dtype", dtype, DTYPES))
-    settings = ReleasedSettings()
-    if cameras:
-        settings = replace(settings, cameras=tuple(name.strip() for name in cameras.split(",")))
     texts = pair_instructions(
         instruction or [],
         [read_language(path) for path in t5 or []],
         [read_video_text(path) for path in umt5 or []],
         {1: policy is not None, 2: bool(dit)},
     )
-    sources = ImportSources(
-        policy=policy,
-        siglip=siglip,
-        transformer=tuple(dit or ()),
-        vae=vae,
-        config=config,
-        system2=environment.resolve_bundle(system2) if system2 else None,
-        ema=ema,
-    )
+    features = environment.resolve_bundle(system2) if system2 else None
+    sources = ImportSources(policy, siglip, tuple(dit or ()), vae, config, features, ema)
     options = ImportOptions(
         profile=load_robot_profile(environment.resolve_profile(robot)),
-        settings=settings,
+        settings=_settings(cameras),
         instructions=texts,
         dtype=dtype,  # type: ignore[arg-type]  # checked above
         allow_video_blind=allow_video_blind,
         shard_bytes=shard_mb << 20,
     )
-    plan = plan_import(sources, options)
+    _write(plan_import(sources, options), out, replace_existing)
+    if not texts:
+        console.print(
+            "no instruction yet: add one with `video2act encode-instruction` before you use the bundles"
+        )
+
+
+def _settings(cameras: str) -> ReleasedSettings:
+    """Return the released settings, with other cameras where some are named."""
+    from video2act_ros.bundles.released_settings import ReleasedSettings
+
+    settings = ReleasedSettings()
+    names = tuple(name.strip() for name in cameras.split(","))
+    return replace(settings, cameras=names) if cameras else settings
+
+
+def _write(plan: ImportPlan, out: Path, replace_existing: bool) -> None:
+    """Tell what was found, and write the bundles with a bar."""
     for note in plan.notes:
         console.print(f"[dim]{note}[/]", highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("opening", total=plan.size_bytes)
         done = plan.write(
-            out,
-            lambda text, size: bar.update(task, description=text, advance=size),
-            replace_existing,
+            out, lambda text, size: bar.update(task, description=text, advance=size), replace_existing
         )
     for bundle in (done.system1, done.system2):
         if bundle is not None:
             console.print(f"bundle {bundle}", highlight=False)
-    if not texts:
-        console.print(
-            "no instruction yet: add one with `video2act encode-instruction` before you use the bundles"
-        )
 
 
 def encode_instruction_command(

@@ -1,3 +1,5 @@
+"""`video2act doctor`."""
+
 import json
 import sys
 
@@ -5,7 +7,6 @@ from typer.testing import CliRunner
 
 from video2act_ros.cli import app
 from video2act_ros.doctor.findings import Level
-from video2act_ros.doctor.machine import ThisMachine
 
 
 def test_the_command_reports_this_machine(tmp_path):
@@ -34,17 +35,3 @@ def test_a_profile_of_ones_own_is_checked_on_demand(tmp_path):
     ]
     assert result.exit_code == 1
     assert any(text.startswith(f"{path}:1: thresholds: missing key") for text in texts)
-
-
-def test_only_a_dead_owners_lock_is_free(tmp_path):
-    """Looking at a segment's lock tells whether its owner lives, and takes nothing away."""
-    import fcntl
-
-    path = tmp_path / "fastdds_el"
-    path.touch()
-    machine = ThisMachine()
-    with path.open("wb") as owner:
-        fcntl.flock(owner, fcntl.LOCK_EX)
-        assert not machine.unlocked(path)
-    assert machine.unlocked(path)
-    assert machine.unlocked(path)

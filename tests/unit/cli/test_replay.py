@@ -1,22 +1,10 @@
-"""The commands: `video2act replay --exact` and `video2act compare`."""
+"""`video2act replay --exact`."""
 
 import json
 
-import pytest
-from typer.testing import CliRunner
+from lockstep import record
 
-from video2act_ros.cli import app
 from video2act_ros.core.errors import BagError
-
-from .lockstep import record
-
-
-@pytest.fixture
-def run(robot, bundle):
-    def invoke(*words):
-        return CliRunner().invoke(app, [*map(str, words), "--robot", str(robot)], catch_exceptions=True)
-
-    return invoke
 
 
 def test_replay_exact_writes_its_report(run, tmp_path, robot_profile, bundle):
@@ -49,15 +37,3 @@ def test_a_bag_that_cannot_be_read_leaves_no_report(run, tmp_path):
     result = run("replay", tmp_path / "nothing", "--exact", "--json", tmp_path / "report.json")
     assert isinstance(result.exception, BagError)
     assert not list(tmp_path.glob("report*"))
-
-
-def test_compare_writes_one_file(run, tmp_path, robot_profile, bundle, sibling_bundle):
-    """Into a folder under the bag's name, or to the file that is given."""
-    pytest.importorskip("matplotlib", reason="the report is drawn with matplotlib: requirements/analysis.txt")
-    bag = record(tmp_path / "drive", robot_profile, bundle, 1.0)
-    bundles = ("--bundle", bundle, "--bundle", sibling_bundle)
-    result = run("compare", bag, *bundles, "--output", tmp_path / "reports")
-    assert result.exit_code == 0, result.output
-    assert [path.name for path in (tmp_path / "reports").iterdir()] == ["drive.html"]
-    assert run("compare", bag, *bundles, "--output", tmp_path / "own.html").exit_code == 0
-    assert (tmp_path / "own.html").read_text().startswith("<!doctype html>")

@@ -1,9 +1,8 @@
-"""The command that checks this package against a folder of reference values."""
+"""The command `video2act verify-reference`."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-console = Console(width=120)
+from video2act_ros.cli.output import write_json
+
+console = Console(width=120)  # whole reasons in a log, which has no width
 
 
 def verify_reference_command(
@@ -35,9 +36,8 @@ def verify_reference_command(
     failed = sum(not verdict.passed for verdict in verdicts)
     console.print(f"{len(verdicts) - failed} of {len(verdicts)} files pass")
     if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
         content = [{key: _finite(value) for key, value in dataclasses.asdict(v).items()} for v in verdicts]
-        report.write_text(json.dumps(content, indent=2) + "\n")
+        write_json(report, content)
     raise typer.Exit(int(failed > 0))
 
 

@@ -1,4 +1,4 @@
-"""`video2act replay BAG --exact`: every chunk and System 2 update of a bag, computed again."""
+"""The command `video2act replay BAG --exact`: every chunk and System 2 update of a bag, computed again."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from video2act_ros.cli.output import console, two_columns
 from video2act_ros.core.whole_files import write_whole
 from video2act_ros.ros import environment
-
-console = Console()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,6 @@ def exact_replay(bag: Path, report: Path | None, arguments: ExactArguments) -> i
 def _summary(content: dict[str, Any]) -> Table:
     stage = content["first_differing_stage"]
     title = "equal, bit by bit" if stage is None else f"differs, first at the stage '{stage}'"
-    table = Table(show_header=False, title=title)
     rows = {
         "chunks": f"{content['chunks']} compared, {content['differing']['chunks']} differ",
         "System 2 updates": f"{content['latents']} compared, {content['differing']['latents']} differ",
@@ -64,6 +61,4 @@ def _summary(content: dict[str, Any]) -> Table:
     for kind, reasons in content["skipped"].items():
         for reason, count in reasons.items():
             rows[f"{kind} skipped"] = f"{count}: {reason}"
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table
+    return two_columns(title, rows)

@@ -1,6 +1,6 @@
 import pytest
 
-from video2act_ros.cli_bench_control import parse_rates
+from video2act_ros.cli.bench_control import parse_rates
 from video2act_ros.core.errors import ConfigurationError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from video2act_ros.cli.output import console
 from video2act_ros.ros import environment
 
 NODES_VARIABLE = "VIDEO2ACT_NODES"
@@ -33,4 +33,4 @@ def health_command(
 
     names = nodes or list(health.DEFAULT_NODES)
     health.check_nodes(names, namespace, timeout)
-    Console().print(f"active: {', '.join(names)}")
+    console.print(f"active: {', '.join(names)}")

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from video2act_ros.cli.options import DEVELOPMENT_SEED, BundleOption, NamespaceOption, TaskOption
+from video2act_ros.cli.output import console
 from video2act_ros.core.config import CommandConfig
 from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.ros import environment
@@ -16,19 +17,17 @@ from video2act_ros.ros import environment
 if TYPE_CHECKING:
     from video2act_ros.nodes.bench_control import ControlBenchRow
 
-console = Console()
-
 
 def bench_control_command(
     rates: Annotated[str, typer.Option(help="control rates [Hz], separated by commas")] = "50,100,200",
     seconds: Annotated[float, typer.Option(min=1.0, help="driven time of each row [s]")] = 30.0,
     compare: Annotated[bool, typer.Option(help="also without SCHED_FIFO")] = True,
     report: Annotated[Path | None, typer.Option("--json", help="write the rows as JSON")] = None,
-    bundle: Annotated[str, typer.Option(help="a bundle's folder, or a name under models/")] = "aloha_lift",
+    bundle: BundleOption = "aloha_lift",
     robot: Annotated[str, typer.Option(help="a profile's file, or a name")] = "aloha_sim",
-    task: Annotated[str, typer.Option(help="lift or transfer")] = "lift",
-    seed: Annotated[int, typer.Option(help="seed of the first episode")] = 800_000,
-    namespace: Annotated[str, typer.Option(help="namespace of every node and topic")] = "",
+    task: TaskOption = "lift",
+    seed: Annotated[int, typer.Option(help="seed of the first episode")] = DEVELOPMENT_SEED,
+    namespace: NamespaceOption = "",
     logs: Annotated[Path, typer.Option(help="where the nodes' logs go")] = Path("out/bench_control"),
 ) -> None:
     """Measure the control thread's period error while both models drive the simulated arm."""

@@ -1,4 +1,4 @@
-"""`video2act replay`: a bag through the live nodes, or computed again."""
+"""The command `video2act replay`: a bag through the live nodes, or computed again."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from video2act_ros.cli_replay_exact import ExactArguments, exact_replay
+from video2act_ros.cli.options import BagArgument, RecordedNamespaceOption, RecordedRobotOption
+from video2act_ros.cli.output import console, two_columns
+from video2act_ros.cli.replay_exact import ExactArguments, exact_replay
 from video2act_ros.ros import environment
 
 FOLDER = Path("out/replay")
 DEFAULT_BUNDLE = "aloha_lift"
 
-console = Console()
-
 
 def replay_command(
-    bag: Annotated[Path, typer.Argument(help="a bag's folder, or an .mcap file")],
+    bag: BagArgument,
     exact: Annotated[
         bool, typer.Option("--exact", help="compute every chunk and latent again, offline")
     ] = False,
@@ -34,8 +33,8 @@ def replay_command(
     system1_bundle: Annotated[str, typer.Option(help="System 1's; with --exact found by itself")] = "",
     system2_bundle: Annotated[str, typer.Option(help="System 2's; with --exact found by itself")] = "",
     instruction: Annotated[str, typer.Option(help="what to do; empty: the bundle's first")] = "",
-    robot: Annotated[str, typer.Option(help="robot profile of the recorded robot")] = "aloha_sim",
-    namespace: Annotated[str, typer.Option(help="of the recorded stack; found where there is only one")] = "",
+    robot: RecordedRobotOption = "aloha_sim",
+    namespace: RecordedNamespaceOption = "",
     live_namespace: Annotated[str, typer.Option(help="of the live nodes and their topics")] = "",
     params_file: Annotated[str, typer.Option(help="YAML file of the live nodes' parameters")] = "",
     logs: Annotated[Path, typer.Option(help="where the live nodes' logs go")] = FOLDER / "logs",
@@ -76,9 +75,6 @@ def replay_command(
 
 
 def _summary(report: dict[str, Any]) -> Table:
-    table = Table(
-        show_header=False, title=f"{report['recorded_s']:.1f} s replayed at {report['speed']:.2f} × real time"
-    )
     rows = {name: f"{count} messages" for name, count in report["messages"].items()}
     delays = (f"{name} {1e3 * report[f'delay_{name}_s']:.2f} ms" for name in ("p50", "p99", "max"))
     rows |= {
@@ -88,6 +84,5 @@ def _summary(report: dict[str, Any]) -> Table:
         "System 1, live": f"{report['chunks']} chunks",
         "System 2, live": f"{report['updates']} updates",
     }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table
+    title = f"{report['recorded_s']:.1f} s replayed at {report['speed']:.2f} × real time"
+    return two_columns(title, rows)

@@ -1,4 +1,4 @@
-"""`video2act compare`: what several bundles would have done on a recording."""
+"""The command `video2act compare`: what several bundles would have done on a recording."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from video2act_ros.cli.options import BagArgument, RecordedNamespaceOption, RecordedRobotOption
+from video2act_ros.cli.output import console
 from video2act_ros.ros import environment
-
-console = Console()
 
 
 def compare_command(
-    bag: Annotated[Path, typer.Argument(help="a bag's folder, or an .mcap file")],
+    bag: BagArgument,
     bundle: Annotated[list[str], typer.Option("--bundle", help="one to compare; give it several times")],
     output: Annotated[Path, typer.Option(help="the report: an .html file, or a folder for it")] = Path(
         "out/compare"
     ),
-    robot: Annotated[str, typer.Option(help="robot profile of the recorded robot")] = "aloha_sim",
-    namespace: Annotated[str, typer.Option(help="of the recorded stack; found where there is only one")] = "",
+    robot: RecordedRobotOption = "aloha_sim",
+    namespace: RecordedNamespaceOption = "",
     partial: Annotated[bool, typer.Option(help="take a bag whose clock jumped nevertheless")] = False,
 ) -> None:
     """Compute a bag's observations with each bundle; writes one HTML file with figures, plots and images."""

@@ -1,4 +1,4 @@
-"""`video2act faults`: break the running stack in every known way and see the arm stop."""
+"""The command `video2act faults`: break the running stack in every known way and see the arm stop."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from video2act_ros.cli.options import (
+    DEVELOPMENT_SEED,
+    BundleOption,
+    NamespaceOption,
+    ParamsFileOption,
+    RobotOption,
+    SceneSeedOption,
+)
+from video2act_ros.cli.output import console
 from video2act_ros.ros import environment
 
 if TYPE_CHECKING:
     from video2act_ros.nodes.fault_trial import FaultResult
 
 FOLDER = Path("out/faults")
-SEED = 800_000  # a development seed
-
-console = Console()
 
 
 def faults_command(
@@ -29,13 +34,11 @@ def faults_command(
     markdown: Annotated[
         Path | None, typer.Option(help="file that gets the table too, between its markers")
     ] = None,
-    bundle: Annotated[str, typer.Option(help="a bundle's folder, or a name under models/")] = "aloha_lift",
-    robot: Annotated[
-        str, typer.Option(help="a profile's file, or a name under config/robots/")
-    ] = "aloha_sim",
-    namespace: Annotated[str, typer.Option(help="namespace of every node and topic")] = "",
-    seed: Annotated[int, typer.Option(help="seed of the scene")] = SEED,
-    params_file: Annotated[str, typer.Option(help="YAML file of node parameters")] = "",
+    bundle: BundleOption = "aloha_lift",
+    robot: RobotOption = "aloha_sim",
+    namespace: NamespaceOption = "",
+    seed: SceneSeedOption = DEVELOPMENT_SEED,
+    params_file: ParamsFileOption = "",
 ) -> None:
     """Inject faults into the real processes while the simulated arm moves; exit with 1 if one is not borne.
 
