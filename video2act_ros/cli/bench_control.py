@@ -10,7 +10,7 @@ from rich.table import Table
 
 from video2act_ros.cli.options import DEVELOPMENT_SEED, BundleOption, NamespaceOption, TaskOption
 from video2act_ros.cli.output import console
-from video2act_ros.core.config import CommandConfig
+from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT, CommandConfig
 from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.ros import environment
 
@@ -23,8 +23,8 @@ def bench_control_command(
     seconds: Annotated[float, typer.Option(min=1.0, help="driven time of each row [s]")] = 30.0,
     compare: Annotated[bool, typer.Option(help="also without SCHED_FIFO")] = True,
     report: Annotated[Path | None, typer.Option("--json", help="write the rows as JSON")] = None,
-    bundle: BundleOption = "aloha_lift",
-    robot: Annotated[str, typer.Option(help="a profile's file, or a name")] = "aloha_sim",
+    bundle: BundleOption = DEFAULT_BUNDLE,
+    robot: Annotated[str, typer.Option(help="a profile's file, or a name")] = DEFAULT_ROBOT,
     task: TaskOption = "lift",
     seed: Annotated[int, typer.Option(help="seed of the first episode")] = DEVELOPMENT_SEED,
     namespace: NamespaceOption = "",

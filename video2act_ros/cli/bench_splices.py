@@ -17,18 +17,19 @@ from video2act_ros.cli.options import (
     TaskOption,
 )
 from video2act_ros.cli.output import console, write_json
+from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT
 from video2act_ros.ros import environment
 
 
 def bench_splices_command(
-    bundle: BundleOption = "aloha_lift",
+    bundle: BundleOption = DEFAULT_BUNDLE,
     task: TaskOption = "lift",
     episodes: EpisodesOption = 50,
     seed: EpisodeSeedOption = DEVELOPMENT_SEED,
     report: Annotated[Path, typer.Option("--json", help="where the report goes")] = Path(
         "out/bench_splices.json"
     ),
-    robot: RobotOption = "aloha_sim",
+    robot: RobotOption = DEFAULT_ROBOT,
 ) -> None:
     """Compare jerk, reaction and success of the splice modes with blocking, open-loop execution, in lock-step."""
     from video2act_ros.training.runs import compare_run

@@ -16,14 +16,15 @@ from video2act_ros.cli.options import (
     TaskOption,
 )
 from video2act_ros.cli.output import console
+from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT
 from video2act_ros.ros import environment
 
 
 def bench_swaps_command(
-    bundle: BundleOption = "aloha_lift",
+    bundle: BundleOption = DEFAULT_BUNDLE,
     swaps: Annotated[int, typer.Option(min=1, help="how many; System 1 and System 2 in turns")] = 50,
     task: TaskOption = "lift",
-    robot: RobotOption = "aloha_sim",
+    robot: RobotOption = DEFAULT_ROBOT,
     pause: Annotated[float, typer.Option(min=0.0, help="driving between two swaps [s]")] = 2.0,
     seed: SceneSeedOption = DEVELOPMENT_SEED,
     report: Annotated[Path, typer.Option(help="where the report goes")] = Path("out/bench_swaps/report.json"),

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from video2act_ros.cli.options import BagArgument, RecordedNamespaceOption, RecordedRobotOption
 from video2act_ros.cli.output import console
+from video2act_ros.core.config import DEFAULT_ROBOT
 from video2act_ros.ros import environment
 
 
@@ -19,7 +20,7 @@ def compare_command(
     output: Annotated[Path, typer.Option(help="the report: an .html file, or a folder for it")] = Path(
         "out/compare"
     ),
-    robot: RecordedRobotOption = "aloha_sim",
+    robot: RecordedRobotOption = DEFAULT_ROBOT,
     namespace: RecordedNamespaceOption = "",
     partial: Annotated[bool, typer.Option(help="take a bag whose clock jumped nevertheless")] = False,
 ) -> None:

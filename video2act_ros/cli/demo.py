@@ -18,6 +18,7 @@ from video2act_ros.cli.options import (
     TaskOption,
 )
 from video2act_ros.cli.output import console, two_columns
+from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT
 from video2act_ros.ros import environment
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def demo_command(
     seed: EpisodeSeedOption = 900_000,
     report: Annotated[Path, typer.Option(help="where the report goes")] = FOLDER / "report.json",
     video: Annotated[bool, typer.Option(help="film the first episode")] = True,
-    bundle: BundleOption = "aloha_lift",
-    robot: RobotOption = "aloha_sim",
+    bundle: BundleOption = DEFAULT_BUNDLE,
+    robot: RobotOption = DEFAULT_ROBOT,
     namespace: NamespaceOption = "",
     record: Annotated[str, typer.Option(help="folder of a new bag of the whole run")] = "",
 ) -> None:

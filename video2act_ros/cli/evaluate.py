@@ -16,11 +16,12 @@ from video2act_ros.cli.options import (
     TaskOption,
 )
 from video2act_ros.cli.output import console, write_json
+from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT
 from video2act_ros.ros import environment
 
 
 def evaluate_command(
-    bundle: BundleOption = "aloha_lift",
+    bundle: BundleOption = DEFAULT_BUNDLE,
     task: TaskOption = "lift",
     episodes: EpisodesOption = 100,
     seed: EpisodeSeedOption = DEVELOPMENT_SEED,
@@ -31,7 +32,7 @@ def evaluate_command(
     average_decay: Annotated[
         float, typer.Option(help="weight of each older chunk in splice mode ensemble")
     ] = 0.8,
-    robot: RobotOption = "aloha_sim",
+    robot: RobotOption = DEFAULT_ROBOT,
 ) -> None:
     """Evaluate a bundle in lock-step with the simulation: fixed latencies, no wall clock, no ROS."""
     from video2act_ros.training.evaluate import Timing

@@ -9,6 +9,7 @@ import typer
 
 from video2act_ros.cli.options import RecordedNamespaceOption, RecordedRobotOption
 from video2act_ros.cli.output import console
+from video2act_ros.core.config import DEFAULT_ROBOT
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.ros import environment
 
@@ -31,7 +32,7 @@ def export_command(
     ] = 1e-3,
     rate: Annotated[float, typer.Option(help="lerobot: samples a second")] = 10.0,
     task: Annotated[str, typer.Option(help="instruction of every episode; as recorded by default")] = "",
-    robot: RecordedRobotOption = "aloha_sim",
+    robot: RecordedRobotOption = DEFAULT_ROBOT,
     namespace: RecordedNamespaceOption = "",
     partial: Annotated[
         bool,

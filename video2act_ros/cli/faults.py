@@ -19,6 +19,7 @@ from video2act_ros.cli.options import (
     SceneSeedOption,
 )
 from video2act_ros.cli.output import console
+from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT
 from video2act_ros.ros import environment
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def faults_command(
     markdown: Annotated[
         Path | None, typer.Option(help="file that gets the table too, between its markers")
     ] = None,
-    bundle: BundleOption = "aloha_lift",
-    robot: RobotOption = "aloha_sim",
+    bundle: BundleOption = DEFAULT_BUNDLE,
+    robot: RobotOption = DEFAULT_ROBOT,
     namespace: NamespaceOption = "",
     seed: SceneSeedOption = DEVELOPMENT_SEED,
     params_file: ParamsFileOption = "",

@@ -9,7 +9,7 @@ import typer
 
 from video2act_ros.cli.options import ImagesOption, QualityOption
 from video2act_ros.cli.output import console
-from video2act_ros.core.config import ParameterValue
+from video2act_ros.core.config import DEFAULT_ROBOT, ParameterValue
 from video2act_ros.ros import environment
 
 bag_app = typer.Typer(no_args_is_help=True, help="Bags as files.")
@@ -17,7 +17,7 @@ bag_app = typer.Typer(no_args_is_help=True, help="Bags as files.")
 
 def record_command(
     folder: Annotated[Path, typer.Argument(help="folder of a new bag; of several with --ring")],
-    robot: Annotated[str, typer.Option(help="a profile's file, or a name")] = "aloha_sim",
+    robot: Annotated[str, typer.Option(help="a profile's file, or a name")] = DEFAULT_ROBOT,
     images: ImagesOption = "raw",
     jpeg_quality: QualityOption = 90,
     compression: Annotated[str, typer.Option(help="of the bag's chunks: none, lz4 or zstd")] = "none",

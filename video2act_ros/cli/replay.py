@@ -11,10 +11,10 @@ from rich.table import Table
 from video2act_ros.cli.options import BagArgument, RecordedNamespaceOption, RecordedRobotOption
 from video2act_ros.cli.output import console, two_columns
 from video2act_ros.cli.replay_exact import ExactArguments, exact_replay
+from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT
 from video2act_ros.ros import environment
 
 FOLDER = Path("out/replay")
-DEFAULT_BUNDLE = "aloha_lift"
 
 
 def replay_command(
@@ -33,7 +33,7 @@ def replay_command(
     system1_bundle: Annotated[str, typer.Option(help="System 1's; with --exact found by itself")] = "",
     system2_bundle: Annotated[str, typer.Option(help="System 2's; with --exact found by itself")] = "",
     instruction: Annotated[str, typer.Option(help="what to do; empty: the bundle's first")] = "",
-    robot: RecordedRobotOption = "aloha_sim",
+    robot: RecordedRobotOption = DEFAULT_ROBOT,
     namespace: RecordedNamespaceOption = "",
     live_namespace: Annotated[str, typer.Option(help="of the live nodes and their topics")] = "",
     params_file: Annotated[str, typer.Option(help="YAML file of the live nodes' parameters")] = "",

@@ -8,15 +8,16 @@ from typing import Annotated
 import typer
 
 from video2act_ros.cli.options import NamespaceOption, ParamsFileOption, RobotOption
+from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT
 from video2act_ros.ros import environment
 
 
 def run_command(
     stack: Annotated[str, typer.Argument(help="real_robot, sim or mock")] = "real_robot",
     namespace: NamespaceOption = "",
-    robot: RobotOption = "aloha_sim",
-    system1_bundle: Annotated[str, typer.Option(help="bundle of System 1")] = "aloha_lift",
-    system2_bundle: Annotated[str, typer.Option(help="bundle of System 2")] = "aloha_lift",
+    robot: RobotOption = DEFAULT_ROBOT,
+    system1_bundle: Annotated[str, typer.Option(help="bundle of System 1")] = DEFAULT_BUNDLE,
+    system2_bundle: Annotated[str, typer.Option(help="bundle of System 2")] = DEFAULT_BUNDLE,
     instruction: Annotated[str, typer.Option(help="what to do; empty: the bundle's first instruction")] = "",
     params_file: ParamsFileOption = "",
     record: Annotated[str, typer.Option(help="folder of a new bag; true: named by time; standby")] = "",

@@ -9,6 +9,7 @@ import typer
 
 from video2act_ros.cli.options import RobotOption, TaskOption
 from video2act_ros.cli.output import console
+from video2act_ros.core.config import DEFAULT_ROBOT
 from video2act_ros.ros import environment
 
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu or cuda")]
@@ -29,7 +30,7 @@ def demonstrate_command(
     seed: Annotated[int, typer.Option(help="first seed; all stay below 900000")] = 0,
     out: Annotated[Path | None, typer.Option(help="folder of the dataset")] = None,
     workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
-    robot: RobotOption = "aloha_sim",
+    robot: RobotOption = DEFAULT_ROBOT,
 ) -> None:
     """Record scripted demonstrations; an interrupted run continues where it stopped."""
     from video2act_ros.core.robot_profile import load_robot_profile
@@ -62,7 +63,7 @@ def train_policy_command(
     episodes: Annotated[
         int | None, typer.Option(help="use the first so many episodes; all by default")
     ] = None,
-    robot: RobotOption = "aloha_sim",
+    robot: RobotOption = DEFAULT_ROBOT,
     device: DeviceOption = "cpu",
 ) -> None:
     """Train the policy (System 1) on the frozen video features; an interrupted run continues."""
@@ -76,7 +77,7 @@ def bundle_command(
     task: TaskOption = "lift",
     video: VideoOption = VIDEO,
     policy: Annotated[Path, typer.Option("--policy", help="folder of the trained policy")] = POLICY,
-    robot: RobotOption = "aloha_sim",
+    robot: RobotOption = DEFAULT_ROBOT,
     measured: Annotated[list[str] | None, typer.Option(help="KEY=VALUE figures for the manifest")] = None,
 ) -> None:
     """Assemble a bundle from the trained video model and policy."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from video2act_ros.core.config import (
+    DEFAULT_BUNDLE,
+    DEFAULT_ROBOT,
     CommandConfig,
     MockDriverConfig,
     NodeConfig,
@@ -108,20 +110,20 @@ ARGUMENTS = (
     ),
     LaunchArgument(
         "robot",
-        "aloha_sim",
+        DEFAULT_ROBOT,
         "robot profile, which describes joints, limits, cameras and topics: a name under config/robots/, or the "
         "path of a YAML file",
         _for("robot", *SIM, MOCK_DRIVER, RECORDER, REPLAY_NODE),
     ),
     LaunchArgument(
         "system1_bundle",
-        "aloha_lift",
+        DEFAULT_BUNDLE,
         "checkpoint bundle of System 1, the policy: a name under models/, or the path of a bundle's folder",
         _for("bundle", SYSTEM1),
     ),
     LaunchArgument(
         "system2_bundle",
-        "aloha_lift",
+        DEFAULT_BUNDLE,
         "checkpoint bundle of System 2, the video model: a name under models/, or the path of a bundle's folder; "
         "it must make the features that System 1's bundle was trained on",
         _for("bundle", SYSTEM2),
