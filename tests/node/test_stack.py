@@ -17,10 +17,10 @@ from rclpy.node import Node
 from video2act_ros.core.config import CommandConfig, NodeConfig
 from video2act_ros.core.errors import ConfigurationError, Video2ActError
 from video2act_ros.ros import environment, qos
+from video2act_ros.ros.launch_arguments import ARGUMENTS, arguments_of, check_arguments
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import (
-    ARGUMENTS,
     COMMAND,
     MOCK,
     MOCK_DRIVER,
@@ -33,8 +33,6 @@ from video2act_ros.ros.stack import (
     SYSTEM1,
     SYSTEM2,
     WhenEnded,
-    arguments_of,
-    check_arguments,
     full_names,
     processes,
     when_ended,

@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from video2act_ros.ros.stack import ARGUMENTS, REAL_ROBOT
+from video2act_ros.ros.launch_arguments import ARGUMENTS
+from video2act_ros.ros.stack import REAL_ROBOT
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
@@ -156,7 +157,7 @@ def test_colcon_runs_the_tests_with_pytest():
     assert 'testpaths = ["tests/unit", "tests/node", "tests/launch"]' in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("module", ["stack", "launch_description"])
+@pytest.mark.parametrize("module", ["launch_arguments", "launch_description"])
 def test_launch_files_need_no_package_from_pip(module):
     """`ros2 launch` reads them with the system's Python, which does not see the virtual environment of the nodes."""
     if module == "launch_description":

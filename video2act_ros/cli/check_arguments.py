@@ -15,7 +15,8 @@ def check_arguments_command(
 ) -> None:
     """Tell whether a stack could be started with these arguments; one line and exit status 1 if not."""
     from video2act_ros.ros.argument_values import check_values
-    from video2act_ros.ros.stack import LAUNCH_FILES, check_arguments
+    from video2act_ros.ros.launch_arguments import check_arguments
+    from video2act_ros.ros.stack import LAUNCH_FILES
 
     if stack not in LAUNCH_FILES:
         raise ConfigurationError(unknown_choice("stack", stack, LAUNCH_FILES))

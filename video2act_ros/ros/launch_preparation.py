@@ -18,14 +18,13 @@ from launch_ros.utilities import get_node_name_count, make_namespace_absolute, p
 from launch import LaunchContext
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.ros.environment import ALL
+from video2act_ros.ros.launch_arguments import arguments_of, check_arguments
 from video2act_ros.ros.launch_events import StackProgress
 from video2act_ros.ros.node_names import check_names
 from video2act_ros.ros.stack import (
     LAUNCH_FILES,
     PACKAGE,
     NodeSpec,
-    arguments_of,
-    check_arguments,
     full_names,
     processes,
 )

@@ -17,6 +17,7 @@ from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.recording.writing.bag_records import CLOSE_S
 from video2act_ros.ros import environment
 from video2act_ros.ros.argument_values import check_values
+from video2act_ros.ros.launch_arguments import check_arguments
 from video2act_ros.ros.node_names import check_names
 from video2act_ros.ros.shared_memory import remove_dead_segments
 from video2act_ros.ros.stack import (
@@ -25,7 +26,6 @@ from video2act_ros.ros.stack import (
     SIM_ROBOT,
     STACKS,
     NodeSpec,
-    check_arguments,
     full_names,
     processes,
 )
