@@ -66,32 +66,6 @@ LAUNCH_FILES = STACKS | {"replay": REPLAY}
 """Every launch file's name before `.launch.py`, and the nodes that it starts."""
 
 
-def processes(
-    specs: tuple[NodeSpec, ...], control: str, record: str = "", machine: str = ALL
-) -> tuple[NodeSpec, ...]:
-    """Return the nodes that are processes of their own; the recorder comes along where `record` says so."""
-    present = tuple(spec for spec in specs if spec is not COMMAND or control != IN_PROCESS)
-    chosen = (*present, RECORDER) if record else present
-    return tuple(spec for spec in chosen if machine in machines(spec))
-
-
 def machines(spec: NodeSpec) -> tuple[str, ...]:
     """Return the values of the launch argument `machine` with which this computer runs a node."""
     return (ALL, GPU_HOST) if spec is SYSTEM2 else (ALL, ROBOT)
-
-
-def full_names(
-    specs: tuple[NodeSpec, ...], namespace: str, control: str, record: str = "", machine: str = ALL
-) -> tuple[str, ...]:
-    """Return the fully qualified names of this machine's nodes, those that share a process included."""
-    present = processes(specs, control, record, machine)
-    names = [spec.name for spec in present]
-    if control == IN_PROCESS and SYSTEM1 in present:
-        names.append(COMMAND.name)
-    prefix = f"/{namespace.strip('/')}".rstrip("/")
-    return tuple(f"{prefix}/{name}" for name in names)
-
-
-def when_ended(spec: NodeSpec, control: str) -> WhenEnded:
-    """Return what the end of a process means; with the command node inside it, that one's end decides."""
-    return COMMAND.when_ended if spec is SYSTEM1 and control == IN_PROCESS else spec.when_ended

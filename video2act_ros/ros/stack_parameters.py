@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from video2act_ros.core.config import ParameterValue
+from video2act_ros.ros.deployment import Deployment
 from video2act_ros.ros.environment import share_path
 from video2act_ros.ros.launch_arguments import arguments_of, check_arguments
-from video2act_ros.ros.stack import COMMAND, RECORDER, REPLAY_NODE, SYSTEM1, NodeSpec, processes
+from video2act_ros.ros.stack import COMMAND, RECORDER, REPLAY_NODE, SYSTEM1, NodeSpec
 
 
 def default_parameters() -> Path:
@@ -39,7 +40,7 @@ def overrides(
                 _set(content, node, parameter, value)
     for node, parameter, value in _fixed_parameters(specs):
         _set(content, node, parameter, value)
-    for spec in processes(specs, given.get("control", ""), given.get("record", "")) if managed else ():
+    for spec in Deployment.of(specs, given).processes if managed else ():
         _set(content, spec.name, "autostart", False)
     return content
 
