@@ -6,7 +6,8 @@ import pytest
 from video2act_ros.control.limiter import JointLimits
 from video2act_ros.control.loop import ControlLoop, ControlSettings
 from video2act_ros.core.input_report import InputCheck, InputReport, InputValue
-from video2act_ros.core.robot_profile import RobotProfile, Threshold
+from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.thresholds import Threshold
 from video2act_ros.core.types import ActionChunk, JointSample, RunMode, seconds_to_ns
 
 NAMES = ("shoulder", "elbow", "gripper")
