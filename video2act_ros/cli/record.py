@@ -33,7 +33,7 @@ def record_command(
     if not ring:
         check_new_folder(folder)
     environment.prepare(may_restart=True)
-    from video2act_ros.nodes.recorder_node import run_recorder
+    from video2act_ros.nodes.record import run_recorder
 
     parameters: dict[str, ParameterValue] = {
         "robot": robot,
