@@ -14,6 +14,7 @@ from video2act_ros.core.errors import BundleError
 from video2act_ros.core.name_lists import difference
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.schema import Frozen
+from video2act_ros.core.whole_files import write_whole
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system2.config import VideoEncoderConfig
 
@@ -137,9 +138,7 @@ def read_manifest(folder: Path) -> Manifest:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest last and atomically, so that a bundle without one is never mistaken for whole."""
     text = yaml.safe_dump(manifest.model_dump(mode="json", exclude_none=True), sort_keys=False, width=110)
-    temporary = folder / (MANIFEST_FILE + ".partial")
-    temporary.write_text(text)
-    temporary.replace(folder / MANIFEST_FILE)
+    write_whole(folder / MANIFEST_FILE, text)
 
 
 def bundle_id(folder: Path, manifest: Manifest) -> str:

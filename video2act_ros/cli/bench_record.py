@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from video2act_ros.cli.options import ImagesOption, QualityOption
-from video2act_ros.cli.output import console, two_columns, write_json
+from video2act_ros.cli.output import console, two_columns
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.ros import environment
 
 

@@ -16,8 +16,9 @@ from video2act_ros.cli.options import (
     RobotOption,
     TaskOption,
 )
-from video2act_ros.cli.output import console, write_json
+from video2act_ros.cli.output import console
 from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.ros import environment
 
 

@@ -11,7 +11,8 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from video2act_ros.cli.output import console, write_json
+from video2act_ros.cli.output import console
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.doctor.findings import Finding, Level
 from video2act_ros.doctor.machine import Machine, ThisMachine
 from video2act_ros.doctor.ros_checks import check_ros

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from video2act_ros.cli.output import console, two_columns
-from video2act_ros.core.whole_files import write_whole
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.ros import environment
 
 
@@ -44,7 +43,7 @@ def exact_replay(bag: Path, report: Path | None, arguments: ExactArguments) -> i
     with console.status(f"computing {bag} again"):
         content = exact.exact_replay(options)
     if report is not None:
-        write_whole(report, json.dumps(content, indent=2) + "\n")
+        write_json(report, content)
     console.print(_summary(content))
     return 0 if content["first_differing_stage"] is None else 1
 

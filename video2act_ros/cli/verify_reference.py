@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from video2act_ros.cli.output import write_json
+from video2act_ros.core.whole_files import write_json
 
 console = Console(width=120)  # whole reasons in a log, which has no width
 
