@@ -7,13 +7,18 @@ import pytest
 from video2act_ros.core.whole_files import whole_file, write_json
 
 
+def write_half(path):
+    with whole_file(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError("disk")
+
+
 def test_a_file_is_replaced_only_once_the_new_one_is_whole(tmp_path):
     """A failure on the way leaves the old content, and nothing beside it."""
     path = tmp_path / "new" / "report.json"
     write_json(path, {"robot": "größer"})
-    with pytest.raises(RuntimeError, match="disk"), whole_file(path) as partial:
-        partial.write_text("half")
-        raise RuntimeError("disk")
+    with pytest.raises(RuntimeError, match="disk"):
+        write_half(path)
     assert json.loads(path.read_text(encoding="utf-8")) == {"robot": "größer"}
     assert list(path.parent.iterdir()) == [path]
 
