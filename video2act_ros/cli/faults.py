@@ -24,6 +24,7 @@ from video2act_ros.ros import environment
 
 if TYPE_CHECKING:
     from video2act_ros.nodes.fault_trial import FaultResult
+    from video2act_ros.nodes.faults import FaultOptions
 
 FOLDER = Path("out/faults")
 
@@ -47,17 +48,24 @@ def faults_command(
     stack must go on once the fault is over.
     """
     environment.prepare(may_restart=True)
-    from video2act_ros.nodes.faults import (
-        FaultOptions,
-        choose_faults,
-        run_faults,
-        write_markdown,
-        write_results,
-    )
+    from video2act_ros.nodes.faults import FaultOptions, write_markdown
 
     options = FaultOptions(
         tuple(only or ()), bundle, robot, namespace, "lift", seed, FOLDER / "logs", params_file
     )
+    results = _run(options, json_file)
+    if markdown is not None:
+        write_markdown(markdown, results, machine())
+    console.print(_table(results))
+    console.print(f"results {json_file}, node logs {options.logs}")
+    if not all(result.passed for result in results):
+        raise typer.Exit(1)
+
+
+def _run(options: FaultOptions, json_file: Path) -> list[FaultResult]:
+    """Inject the faults; tell each result and write it at once, so that an interrupted run leaves what it has."""
+    from video2act_ros.nodes.faults import choose_faults, run_faults, write_results
+
     total = len(choose_faults(options.names))
     results: list[FaultResult] = []
     with console.status("starting the stack") as status:
@@ -67,7 +75,7 @@ def faults_command(
                 status.update(f"{name}, {len(results) + 1} of {total}")
                 return
             results.append(result)
-            write_results(json_file, results)  # an interrupted run leaves what it has
+            write_results(json_file, results)
             word = "[green]ok[/]" if result.passed else "[red]failed[/]"
             console.print(f"{name}: {result.outcome}, {word}: {result.reason_reported}", highlight=False)
             if result.detail:
@@ -75,12 +83,7 @@ def faults_command(
             status.update("starting the next")
 
         run_faults(options, progress)
-    if markdown is not None:
-        write_markdown(markdown, results, machine())
-    console.print(_table(results))
-    console.print(f"results {json_file}, node logs {options.logs}")
-    if not all(result.passed for result in results):
-        raise typer.Exit(1)
+    return results
 
 
 def machine() -> str:
