@@ -6,7 +6,6 @@ about 7 GB of free disk and 4 GB of memory. Usage: python scripts/bench_import.p
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from video2act_ros.bundles.manifest import Manifest, System2Section, write_manif
 from video2act_ros.bundles.released_settings import BIMANUAL_INDICES, CAMERAS, ReleasedSettings
 from video2act_ros.bundles.shards import parameters_on_meta, shapes
 from video2act_ros.core.types import LatentStream
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system1.policy import Policy
 from video2act_ros.system2.config import VideoEncoderConfig
@@ -192,8 +192,7 @@ def main(
     }
     console.print_json(data=content)
     if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(json.dumps(content, indent=2) + "\n")
+        write_json(report, content)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from bench_import import console, measure, random_weights
 from safetensors.torch import save_file
 from torch import Tensor
 
+from video2act_ros.core.whole_files import write_json
+
 KEYS = Path(__file__).parents[1] / "tests" / "golden" / "keys"
 BLOCKS_PER_FILE = 3
 
@@ -64,8 +66,7 @@ def main(
     content["peak_to_checkpoint"] = figures["peak_anonymous_bytes"] / size
     console.print_json(data=content)
     if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(json.dumps(content, indent=2) + "\n")
+        write_json(report, content)
 
 
 if __name__ == "__main__":

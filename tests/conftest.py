@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 from hypothesis import settings
+from shared_configs import THRESHOLDS, VISION, encoder
 
 from video2act_ros.bundles.write import BundleContent, write_bundle
 from video2act_ros.core.robot_profile import load_robot_profile
@@ -44,16 +45,7 @@ def policy_config(
             "state_vector": {"size": len(joints), "indices": tuple(range(len(joints)))},
             "actions": {"representation": "joint_relative", "gripper_joints": grippers},
             "images": {"dim": 16, "tokens_per_image": 6, "history": history, "cameras": cameras},
-            "vision": {
-                "kind": "conv",
-                "image_width": 32,
-                "image_height": 32,
-                "channels": (8, 8, 8),
-                "grid_channels": (8, 8),
-                "keypoints": 4,
-                "keypoint_tokens": 2,
-                "grid": 2,
-            },
+            "vision": VISION,
             "video": {
                 "variant": "direct",
                 "feature_dim": features,
@@ -66,28 +58,7 @@ def policy_config(
     )
 
 
-ENCODER = {
-    "camera": "cam_high",
-    "window_frames": 5,
-    "frame_period_s": 0.1,
-    "vae": {"kind": "patch", "patch_size": 4, "channels": 12},
-    "transformer": {
-        "num_attention_heads": 2,
-        "attention_head_dim": 12,
-        "in_channels": 12,
-        "out_channels": 12,
-        "text_dim": 8,
-        "freq_dim": 16,
-        "ffn_dim": 32,
-        "num_layers": 2,
-        "rope_max_seq_len": 16,
-    },
-    "layer": 2,
-    "channel_order": "rgb",
-    "spatial": {"frames": 1, "width": 16, "height": 16, "method": "sobel"},
-    "motion": {"frames": 5, "width": 16, "height": 16, "method": "fft", "freq_high": 7.0},
-    "text": {"length": 3, "dim": 8},
-}
+ENCODER = encoder(camera="cam_high")
 
 
 def write_tiny_bundle(folder, seed=0, policy_seed=None, action_std=0.1, history=1, robot=None):
@@ -199,18 +170,7 @@ PROFILE = {
     ],
     "joint_states": [{"topic": "arm/joint_states"}, {"topic": "gripper/joint_states"}],
     "commands": [{"topic": "commands", "type": "joint_trajectory", "joints": list(JOINTS)}],
-    "thresholds": {
-        "image_age_s": 1.0,
-        "joint_state_age_s": 0.5,
-        "latent_age_s": 2.0,
-        "chunk_age_s": 1.0,
-        "image_frozen_s": 0.5,
-        "image_dark_s": 0.5,
-        "frame_gap_s": 1.0,
-        "tracking_error_rad": 0.5,
-        "second_publisher_s": {"fault": 0.2},
-        "camera_skew_s": 0.05,
-    },
+    "thresholds": THRESHOLDS,
 }
 
 

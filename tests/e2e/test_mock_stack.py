@@ -2,8 +2,6 @@
 
 import os
 import signal
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,32 +11,11 @@ from rclpy.context import Context
 
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.ros import environment
-from video2act_ros.ros.process import make_executor
 from video2act_ros.ros.runner import StackRunner
+from video2act_ros.ros.spinning import spinning
 from video2act_ros.ros.stack import MOCK
 
 PROFILE = Path(__file__).parents[2] / "config" / "robots" / "franka_fr3.yaml"
-
-
-@contextmanager
-def spinning(node, context):
-    """Spin a node in a thread of its own."""
-    executor, stopping = make_executor(context), threading.Event()
-    executor.add_node(node)
-
-    def spin():
-        while not stopping.is_set():
-            executor.spin_once(timeout_sec=0.05)
-
-    thread = threading.Thread(target=spin)
-    thread.start()
-    try:
-        yield node
-    finally:
-        stopping.set()
-        thread.join()
-        executor.shutdown()
-        node.destroy_node()
 
 
 @pytest.fixture
@@ -53,7 +30,7 @@ def stack(tmp_path, monkeypatch, still_bundle_of):
     context = Context()
     rclpy.init(context=context, domain_id=domain)
     with (
-        spinning(Operator(context, profile), context) as operator,
+        spinning(Operator(context, profile)) as operator,
         StackRunner(MOCK, arguments, tmp_path / "logs") as runner,
     ):
         yield runner, operator

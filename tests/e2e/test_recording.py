@@ -6,7 +6,8 @@ import signal
 import pytest
 from rosbags.highlevel import AnyReader
 
-from video2act_ros.nodes.demo import DemoOptions, spinning_node
+from video2act_ros.nodes.demo import DemoOptions
+from video2act_ros.nodes.sim_stack import spinning_node
 from video2act_ros.recording.writing.bag_repair import repair_bag
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner

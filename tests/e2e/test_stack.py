@@ -9,7 +9,8 @@ import yaml
 from sim_arm import STEP_S, Joints, engage
 from std_srvs.srv import Trigger
 
-from video2act_ros.nodes.demo import DemoOptions, spinning_node
+from video2act_ros.nodes.demo import DemoOptions
+from video2act_ros.nodes.sim_stack import spinning_node
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import SIM

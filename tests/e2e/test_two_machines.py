@@ -20,8 +20,9 @@ from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from video2act_ros.nodes.demo import DemoOptions, spinning_node
+from video2act_ros.nodes.demo import DemoOptions
 from video2act_ros.nodes.fault_watch import FaultWatch
+from video2act_ros.nodes.sim_stack import spinning_node
 from video2act_ros.ros import environment, qos
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.shared_memory import PREFIXES

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from video2act_ros.ros.stack import ARGUMENTS, REPLAY, SIM, arguments_of
+from video2act_ros.ros.launch_arguments import ARGUMENTS, arguments_of
+from video2act_ros.ros.stack import REPLAY, SIM
 
 ROOT = Path(__file__).parents[2]
 ABSENT = "launch packages come with a ROS 2 installation only"

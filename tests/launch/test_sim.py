@@ -19,7 +19,8 @@ from launched import STARTUP_S, ros2
 from lifecycle_msgs.srv import GetState
 
 from launch import LaunchDescription
-from video2act_ros.nodes.demo import DemoOptions, spinning_node
+from video2act_ros.nodes.demo import DemoOptions
+from video2act_ros.nodes.sim_stack import spinning_node
 from video2act_ros.ros.stack import SIM
 
 FILE = Path(__file__).parents[2] / "launch" / "sim.launch.py"

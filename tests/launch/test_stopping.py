@@ -13,7 +13,8 @@ from launched import STOP_S, is_running
 from sim_arm import STEP_S, Joints, engage
 from trajectory_msgs.msg import JointTrajectory
 
-from video2act_ros.nodes.demo import DemoOptions, spinning_node
+from video2act_ros.nodes.demo import DemoOptions
+from video2act_ros.nodes.sim_stack import spinning_node
 from video2act_ros.ros import qos
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import SIM_ROBOT

@@ -11,7 +11,7 @@ pytest.importorskip("ros2launch", reason="launch packages come with a ROS 2 inst
 from launched import STARTUP_S
 from sim_arm import STEP_S, Joints, engage
 
-from video2act_ros.nodes.demo import spinning_node
+from video2act_ros.nodes.sim_stack import spinning_node
 
 NAMES = ("a", "b")
 INSTRUCTION = "lift the red cube with the right arm"

@@ -16,6 +16,7 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
+from shared_configs import THRESHOLDS
 from std_msgs.msg import Bool, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -48,18 +49,7 @@ PROFILE = {
             "names": {"gripper": "their_gripper"},
         },
     ],
-    "thresholds": {
-        "image_age_s": 1.0,
-        "joint_state_age_s": 0.5,
-        "latent_age_s": 2.0,
-        "chunk_age_s": 1.0,
-        "image_frozen_s": 0.5,
-        "image_dark_s": 0.5,
-        "frame_gap_s": 1.0,
-        "tracking_error_rad": 0.5,
-        "second_publisher_s": {"fault": 0.2},
-        "camera_skew_s": 0.05,
-    },
+    "thresholds": THRESHOLDS,
 }
 RATES = {"velocity_max": 1.0, "acceleration_max": 4.0, "jerk_max": 100.0, "start": 0.0}
 

@@ -17,11 +17,11 @@ from rclpy.node import Node
 from video2act_ros.core.config import CommandConfig, NodeConfig
 from video2act_ros.core.errors import ConfigurationError, Video2ActError
 from video2act_ros.ros import environment, qos
+from video2act_ros.ros.deployment import Deployment
+from video2act_ros.ros.launch_arguments import ARGUMENTS, arguments_of, check_arguments
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import (
-    ARGUMENTS,
-    COMMAND,
     MOCK,
     MOCK_DRIVER,
     REAL_ROBOT,
@@ -30,14 +30,7 @@ from video2act_ros.ros.stack import (
     REPLAY_NODE,
     SIM,
     SIM_ROBOT,
-    SYSTEM1,
     SYSTEM2,
-    WhenEnded,
-    arguments_of,
-    check_arguments,
-    full_names,
-    processes,
-    when_ended,
 )
 from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
@@ -100,15 +93,6 @@ def test_the_arguments_are_those_of_the_documentation():
     ]
 
 
-def test_two_machines_share_the_nodes_of_a_stack():
-    """System 2 belongs to the GPU host, everything else to the robot; together they are the whole stack."""
-    robot = processes(SIM, "separate", "bag", "robot")
-    gpu_host = processes(SIM, "separate", "bag", "gpu_host")
-    assert [spec.executable for spec in gpu_host] == ["system2_node"]
-    assert set(robot) | set(gpu_host) == set(processes(SIM, "separate", "bag"))
-    assert not set(robot) & set(gpu_host)
-
-
 def test_a_part_of_the_stack_that_does_not_exist_is_refused():
     """With the known ones; and the recorder is asked for where it runs."""
     with pytest.raises(ConfigurationError, match=r"'moon'.*all, robot, gpu_host"):
@@ -137,9 +121,6 @@ def test_overrides_reach_the_nodes_that_an_argument_names():
     }
     assert content["/**/sim_robot"]["ros__parameters"] == {"robot": "agilex", "publish_clock": True}
     assert "/**/sim_robot" not in overrides(REAL_ROBOT, given)
-    assert COMMAND not in processes(SIM, "in_process")
-    assert processes(REAL_ROBOT, "separate") == REAL_ROBOT
-    assert processes(SIM, "separate", "true") == (*SIM, RECORDER)
     assert overrides(SIM, {"record": "bag"})["/**/recorder"]["ros__parameters"] == {"bag": "bag"}
 
 
@@ -154,13 +135,6 @@ def test_only_processes_wait_for_a_lifecycle_manager():
     assert autostart(record="bag")["/**/recorder"] is False
     assert "/**/command" not in autostart(control="in_process")
     assert all("autostart" not in s["ros__parameters"] for s in overrides(SIM, {"robot": "x"}).values())
-
-
-def test_the_command_node_never_comes_back_by_itself():
-    """Nor does System 1's process with the command node inside it; a model process alone does."""
-    assert when_ended(COMMAND, "separate") is WhenEnded.END_STACK
-    assert when_ended(SYSTEM1, "in_process") is WhenEnded.END_STACK
-    assert when_ended(SYSTEM1, "separate") is when_ended(SYSTEM2, "in_process") is WhenEnded.RESPAWN
 
 
 @pytest.mark.parametrize(
@@ -186,7 +160,7 @@ def test_nobody_can_let_a_replay_drive():
     for name in ("control", "use_sim_time"):
         with pytest.raises(ConfigurationError, match=f"unknown launch argument '{name}'"):
             overrides(REPLAY, {name: "true"})
-    assert processes(REPLAY, "", "true") == (*REPLAY, RECORDER)
+    assert Deployment(REPLAY, record="true").processes == (*REPLAY, RECORDER)
     for specs in (REAL_ROBOT, SIM):
         assert "replay" not in overrides(specs, {"robot": "x"})["/**/command"]["ros__parameters"]
 
@@ -219,8 +193,8 @@ def test_a_second_stack_in_one_domain_and_namespace_is_refused(monkeypatch, cont
     with pytest.raises(ConfigurationError, match="node /left/command runs already"):
         StackRunner(REAL_ROBOT, given, tmp_path / "logs").start()
     assert not (tmp_path / "logs").exists()
-    assert "/command" in full_names(REAL_ROBOT, "", control)
-    assert "/right/arm/command" in full_names(REAL_ROBOT, "/right/arm/", control)
+    assert "/command" in Deployment(REAL_ROBOT, control).full_names
+    assert "/right/arm/command" in Deployment(REAL_ROBOT, control, namespace="/right/arm/").full_names
     running.destroy_node()
 
 
@@ -364,4 +338,6 @@ def test_the_stack_comes_up_either_way_under_a_namespace(
         assert runner.failed() is None
         assert ("command_node" in runner.running()) == (control == "separate")
     logs = {file.name: file.read_text()[-2000:] for file in (tmp_path / "logs").glob("*.log")}
-    assert runner.statuses() == {spec.executable: 0 for spec in processes(REAL_ROBOT, control)}, logs
+    assert runner.statuses() == {spec.executable: 0 for spec in Deployment(REAL_ROBOT, control).processes}, (
+        logs
+    )

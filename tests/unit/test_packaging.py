@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from video2act_ros.doctor.timing_checks import PYTHON_FIRST, PYTHON_LAST
-from video2act_ros.ros.stack import ARGUMENTS, REAL_ROBOT
+from video2act_ros.ros.launch_arguments import ARGUMENTS
+from video2act_ros.ros.stack import REAL_ROBOT
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
@@ -221,7 +222,19 @@ def clone(folder: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("module", ["stack", "launch_description"])
+def test_no_two_test_files_share_a_name():
+    """`colcon test` collects all folders in one run, where launch_testing imports each file by its name alone."""
+    names = []
+    for path in (
+        path for part in ("unit", "node", "launch") for path in (ROOT / "tests" / part).rglob("*.py")
+    ):
+        packages = [folder.name for folder in path.parents if (folder / "__init__.py").is_file()]
+        if path.name not in ("__init__.py", "conftest.py"):
+            names.append(".".join([*reversed(packages), path.stem]))
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("module", ["launch_arguments", "launch_description"])
 def test_launch_files_need_no_package_from_pip(module):
     """`ros2 launch` reads them with the system's Python, which does not see the virtual environment of the nodes."""
     if module == "launch_description":

@@ -39,7 +39,8 @@ from video2act_ros.bundles.shards import Progress, parameters_on_meta, shapes, s
 from video2act_ros.core.errors import BundleError
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.system1.config import PolicyConfig
-from video2act_ros.system1.policy import UNUSED_REFERENCE_KEYS, Policy
+from video2act_ros.system1.policy import Policy
+from video2act_ros.system1.weights import UNUSED_REFERENCE_KEYS
 from video2act_ros.system2.config import VideoEncoderConfig
 
 DtypeChoice = Literal["keep", "float32", "bfloat16"]

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from video2act_ros.core.errors import BundleError
 from video2act_ros.core.name_lists import difference
 from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.schema import Frozen
+from video2act_ros.core.whole_files import write_whole
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system2.config import VideoEncoderConfig
 
@@ -22,11 +24,7 @@ INSTRUCTIONS_FILE = "instructions.safetensors"
 _HASH_BLOCK = 1 << 22
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class OnnxSection(_Frozen):
+class OnnxSection(Frozen):
     """System 1 as ONNX graphs: the file of each graph, and what they were made of.
 
     `source` is the `onnx_source` of policy and weights, `largest_error` the largest relative error against
@@ -40,7 +38,7 @@ class OnnxSection(_Frozen):
     largest_error: float
 
 
-class System1Section(_Frozen):
+class System1Section(Frozen):
     """The policy: its configuration, weights, joint order and the features it was trained on."""
 
     policy: PolicyConfig
@@ -51,7 +49,7 @@ class System1Section(_Frozen):
     onnx: OnnxSection | None = None
 
 
-class System2Section(_Frozen):
+class System2Section(Frozen):
     """The video model: its configuration, weights and the identity of the features it makes."""
 
     encoder: VideoEncoderConfig
@@ -60,7 +58,7 @@ class System2Section(_Frozen):
     self_test: str
 
 
-class Manifest(_Frozen):
+class Manifest(Frozen):
     """One bundle; it holds System 1, System 2, or both.
 
     `instructions` lists the texts whose embeddings lie in `instructions_file` under `system1.{i}` and
@@ -140,9 +138,7 @@ def read_manifest(folder: Path) -> Manifest:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest last and atomically, so that a bundle without one is never mistaken for whole."""
     text = yaml.safe_dump(manifest.model_dump(mode="json", exclude_none=True), sort_keys=False, width=110)
-    temporary = folder / (MANIFEST_FILE + ".partial")
-    temporary.write_text(text)
-    temporary.replace(folder / MANIFEST_FILE)
+    write_whole(folder / MANIFEST_FILE, text)
 
 
 def bundle_id(folder: Path, manifest: Manifest) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from video2act_ros.core.robot_profile import Outcome, Threshold
+from video2act_ros.core.thresholds import Outcome, Threshold
 
 
 @dataclass(frozen=True, slots=True)

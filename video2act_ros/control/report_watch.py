@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.problem import Problem, graded
 from video2act_ros.core.input_report import InputCheck, InputReport, InputValue
-from video2act_ros.core.robot_profile import Outcome, RobotProfile, Threshold
+from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.thresholds import Outcome, Threshold
 from video2act_ros.core.types import NS_PER_S
 
 _SYSTEMS = {"system1": "System 1", "system2": "System 2"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from video2act_ros.control.problem import Problem, describe, worst
-from video2act_ros.core.robot_profile import Outcome
+from video2act_ros.core.thresholds import Outcome
 from video2act_ros.core.types import RunMode
 
 EMERGENCY_STOP = "emergency stop"

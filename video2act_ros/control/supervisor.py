@@ -14,7 +14,8 @@ from video2act_ros.control.run_state import EMERGENCY_STOP, RunState, Source
 from video2act_ros.control.status import LoopMetrics
 from video2act_ros.control.watchdog import Watchdog
 from video2act_ros.core.motion import MotionState, Vector
-from video2act_ros.core.robot_profile import Outcome, RobotProfile
+from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.thresholds import Outcome
 from video2act_ros.core.types import NS_PER_S, JointSample, RunMode, seconds_to_ns
 
 CLOCK_STEP_S = 1.0  # forwards within one tick; a busy machine does not delay a tick by that much

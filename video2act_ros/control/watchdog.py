@@ -9,7 +9,8 @@ from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.problem import Problem, graded
 from video2act_ros.control.report_watch import ReportWatch
 from video2act_ros.core.input_report import InputReport
-from video2act_ros.core.robot_profile import Outcome, RobotProfile, Threshold
+from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.thresholds import Outcome, Threshold
 from video2act_ros.core.types import NS_PER_S, ActionChunk, JointSample
 
 _DEAF_S = 0.5  # so long may a listener be away while commands are sent: discovery is not instant

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from video2act_ros.core.errors import ConfigurationError, InputError
 from video2act_ros.core.robot_rules import broken_rules
+from video2act_ros.core.schema import Flag, Frozen, Number, Positive, Share, Text
 from video2act_ros.core.schema_mistakes import schema_mistakes
+from video2act_ros.core.thresholds import Thresholds
 from video2act_ros.core.yaml_source import YamlSource, path_text
 
 
@@ -31,18 +31,7 @@ class ProfileError(ConfigurationError):
         return cls("\n  ".join((f"robot profile '{path.stem}' has {count}:", *mistakes)), mistakes)
 
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
-Share = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=1)]
-Text = Annotated[str, Field(min_length=1)]
-Flag = Annotated[bool, Field(strict=True)]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Joint(_Frozen):
+class Joint(Frozen):
     """One joint in the policy's order, its limits in the robot's own unit (rad, or m for a gripper)."""
 
     name: Text = Field(description="our name of the joint", examples=["left_waist"])
@@ -55,7 +44,7 @@ class Joint(_Frozen):
     gripper: Flag = False
 
 
-class Camera(_Frozen):
+class Camera(Frozen):
     """One camera: the model's name for it and the topic that carries its images."""
 
     name: Text = Field(description="the model's name of the camera", examples=["cam_high"])
@@ -63,14 +52,14 @@ class Camera(_Frozen):
     transport: Literal["raw", "compressed"] = "raw"
 
 
-class JointStateSource(_Frozen):
+class JointStateSource(Frozen):
     """A JointState topic and, where its names differ from ours, how they map (ours: theirs)."""
 
     topic: Text = Field(description="of the measured joints", examples=["/joint_states"])
     names: dict[str, Text] = Field(default_factory=dict)
 
 
-class CommandOutput(_Frozen):
+class CommandOutput(Frozen):
     """A command topic, its message type, and the joints it drives in the order they are sent."""
 
     topic: Text = Field(
@@ -85,74 +74,7 @@ class CommandOutput(_Frozen):
     names: dict[str, Text] = Field(default_factory=dict)
 
 
-class Outcome(IntEnum):
-    """What a violated threshold does to the arm, mildest first."""
-
-    SLOW = 1  # execute chunks more slowly
-    HOLD = 2  # decelerate and hold until the input is good again
-    FAULT = 3  # decelerate and hold until engaged anew
-
-
-class Threshold(_Frozen):
-    """From which value on each outcome applies; None: never. A plain number in YAML means `hold`."""
-
-    slow: Positive | None = None
-    hold: Positive | None = None
-    fault: Positive | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_number(cls, value: object) -> object:
-        if isinstance(value, (str, bool, type(None), list)):
-            raise ValueError("must be a number or {slow: …, hold: …, fault: …}, such as 0.5 or {hold: 0.5}")
-        return {"hold": value} if isinstance(value, (int, float)) else value
-
-    @model_validator(mode="after")
-    def _check(self) -> Threshold:
-        limits = [limit for limit in (self.slow, self.hold, self.fault) if limit is not None]
-        if not limits:
-            raise ValueError("give at least one of slow, hold and fault, such as {hold: 0.5}")
-        if limits != sorted(limits):
-            given = ", ".join(f"{limit:g}" for limit in limits)
-            raise ValueError(f"slow, hold and fault must stand in rising order; got {given}")
-        return self
-
-    @property
-    def stop(self) -> float:
-        """The smallest value that stops the arm; infinite where none does."""
-        return min((limit for limit in (self.hold, self.fault) if limit is not None), default=math.inf)
-
-    def outcome(self, value: float) -> Outcome | None:
-        """Return the gravest outcome that `value` has, or None."""
-        graded = ((Outcome.FAULT, self.fault), (Outcome.HOLD, self.hold), (Outcome.SLOW, self.slow))
-        return next((outcome for outcome, limit in graded if limit is not None and value > limit), None)
-
-
-class Thresholds(_Frozen):
-    """What is watched, and when it slows or stops the arm."""
-
-    joint_state_age_s: Threshold = Field(description="newest joint state", examples=[0.2])
-    chunk_age_s: Threshold = Field(description="counted from its observation", examples=[1.0])
-    latent_age_s: Threshold = Field(description="from the newest frame of their window", examples=[2.0])
-    image_age_s: Threshold = Field(description="of every camera of the profile", examples=[0.5])
-    image_frozen_s: Threshold = Field(description="unchanged while joints move", examples=[0.5])
-    image_dark_s: Threshold = Field(description="without content", examples=[0.3])
-    frame_gap_s: Threshold = Field(description="between two frames of System 2's history", examples=[1.0])
-    tracking_error_rad: Threshold = Field(
-        description="between command and measured arm joints", examples=["{hold: 0.2, fault: 0.5}"]
-    )
-    second_publisher_s: Threshold = Field(
-        description="somebody else publishes commands", examples=["{fault: 0.1}"]
-    )
-    clock_offset_s: Threshold = Field(
-        Threshold(hold=0.05), description="of a system's clock from the command node's", examples=[0.05]
-    )
-    camera_skew_s: Positive = Field(
-        description="largest difference of capture times within one set of images", examples=[0.05]
-    )
-
-
-class RobotProfile(_Frozen):
+class RobotProfile(Frozen):
     """Everything that differs from robot to robot. Joint order is the policy's order."""
 
     name: Text = Field(description="how messages and logs call the robot", examples=["my_robot"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from video2act_ros.core.robot_profile import Thresholds
+from video2act_ros.core.thresholds import Thresholds
 from video2act_ros.doctor.findings import Finding, ok, problem, warning
 from video2act_ros.doctor.kernel_clock import KernelClock
 from video2act_ros.doctor.machine import Machine

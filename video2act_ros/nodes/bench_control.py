@@ -12,13 +12,13 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
 from video2act_ros.core.config import CommandConfig
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.doctor.machine import ThisMachine
 from video2act_ros.doctor.timing_checks import PROC_STAT, stolen_share
-from video2act_ros.nodes.demo import STARTUP_LIMIT_S, spinning_node, write_report
 from video2act_ros.nodes.demo_node import DemoNode, StackFailure
+from video2act_ros.nodes.sim_stack import simulated_stack
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
-from video2act_ros.ros.stack import SIM
 from video2act_ros.sim.tasks import get_task
 
 STEP_S = 60.0
@@ -95,7 +95,7 @@ def run_bench_control(
 def write_rows(path: Path, rows: tuple[ControlBenchRow, ...]) -> None:
     """Write the rows as JSON; durations are in seconds."""
     content = [asdict(row) | {"missed_share": row.missed_share, "passed": row.passed} for row in rows]
-    write_report(path, {"p99_limit_s": P99_LIMIT_S, "missed_limit": MISSED_LIMIT, "rows": content})
+    write_json(path, {"p99_limit_s": P99_LIMIT_S, "missed_limit": MISSED_LIMIT, "rows": content})
 
 
 def parameters_text(rate_hz: float, priority: int) -> str:
@@ -109,23 +109,10 @@ def _run(options: ControlBenchOptions, rate_hz: float, priority: int) -> Control
     folder.mkdir(parents=True, exist_ok=True)
     parameters = folder / "command.yaml"
     parameters.write_text(parameters_text(rate_hz, priority))
-    task = get_task(options.task)
-    arguments = {
-        "namespace": options.namespace,
-        "robot": options.robot,
-        "system1_bundle": options.bundle,
-        "system2_bundle": options.bundle,
-        "instruction": task.instruction,
-        "task": options.task,
-        "params_file": str(parameters),
-    }
-    with StackRunner(SIM, arguments, folder / "logs") as stack, spinning_node(options) as node:
-        stack.watch(node.changed)
-        node.wait_for(lambda: bool(stack.failed()) or node.chunks > 0, STARTUP_LIMIT_S, "the first chunk")
-        if failure := stack.failed():
-            raise StackFailure(failure)
+    time_limit_s = get_task(options.task).time_limit_s
+    with simulated_stack(options, folder / "logs", params_file=str(parameters)) as (stack, node):
         _restart_control(node)
-        return _drive(options, rate_hz, task.time_limit_s, stack, node)
+        return _drive(options, rate_hz, time_limit_s, stack, node)
 
 
 def _restart_control(node: DemoNode) -> None:

@@ -18,15 +18,14 @@ from video2act_msgs.msg import RunState
 from video2act_ros.bundles.manifest import read_manifest, write_manifest
 from video2act_ros.core.model_swap import BundleStatus
 from video2act_ros.core.types import NS_PER_S
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.nodes.command_watch import CommandWatch
-from video2act_ros.nodes.demo import STARTUP_LIMIT_S, spinning_node, write_report
 from video2act_ros.nodes.demo_node import DemoNode, StackFailure
+from video2act_ros.nodes.sim_stack import simulated_stack
 from video2act_ros.ros import environment, qos
 from video2act_ros.ros.bundle_switch import SYSTEMS, bundle_status_topic
 from video2act_ros.ros.convert import stamp_to_ns
 from video2act_ros.ros.runner import StackRunner
-from video2act_ros.ros.stack import SIM
-from video2act_ros.sim.tasks import get_task
 
 STEP_S = 60.0
 MISSED_LIMIT = 1e-3  # of all control ticks
@@ -103,20 +102,12 @@ def run_bench_swaps(options: SwapOptions, progress: Callable[[int], None]) -> di
     environment.prepare()
     first = environment.resolve_bundle(options.bundle).resolve()
     logs = options.report.parent / "logs"
-    task = get_task(options.task)
-    arguments = {
-        "namespace": options.namespace,
-        "robot": options.robot,
-        "system1_bundle": str(first),
-        "system2_bundle": str(first),
-        "instruction": task.instruction,
-        "task": options.task,
-    }
     with tempfile.TemporaryDirectory() as folder:
         bundles = (first, copy_renamed(first, Path(folder) / first.name))
-        with StackRunner(SIM, arguments, logs) as stack, spinning_node(options) as node:
+        both = {"system1_bundle": str(first), "system2_bundle": str(first)}
+        with simulated_stack(options, logs, **both) as (stack, node):
             report = _measure(options, bundles, stack, node, progress)
-    write_report(options.report, report)
+    write_json(options.report, report)
     return report
 
 
@@ -135,10 +126,6 @@ def _measure(
     node: DemoNode,
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
-    stack.watch(node.changed)
-    node.wait_for(lambda: bool(stack.failed()) or node.chunks > 0, STARTUP_LIMIT_S, "System 1's first chunk")
-    if failure := stack.failed():
-        raise StackFailure(failure)
     node.wait_for(lambda: bool(node.command_metrics), STEP_S, "the command node's figures")
     watch = SwapWatch(node, node.command_metrics["period_s"])
     node.prepare(options.seed, STEP_S)

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import rclpy
-from rclpy.experimental.events_executor import EventsExecutor
-
-from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.nodes.demo_node import DemoNode, EpisodeResult, Recording, StackFailure
+from video2act_ros.nodes.sim_stack import simulated_stack
 from video2act_ros.recording.writing.bag_writer import check_new_folder
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
-from video2act_ros.ros.stack import SIM
 from video2act_ros.sim.tasks import get_task
-
-STARTUP_LIMIT_S = 120.0  # cold imports on a loaded two-core machine
-
-
-class StackAddress(Protocol):
-    """Where a client finds a stack, and what its robot is."""
-
-    @property
-    def robot(self) -> str:
-        """Robot profile: a name or a file."""
-
-    @property
-    def namespace(self) -> str:
-        """Namespace of the stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +34,6 @@ class DemoOptions:
     record: str = ""  # folder of a new bag; empty: none
 
 
-@contextmanager
-def spinning_node(options: StackAddress) -> Iterator[DemoNode]:
-    """Yield a DemoNode whose executor spins in another thread, in a ROS context of its own."""
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    profile = load_robot_profile(environment.resolve_profile(options.robot))
-    node = DemoNode(profile, context=context, namespace=options.namespace)
-    executor = EventsExecutor(context=context)
-    executor.add_node(node)
-    stopping = threading.Event()
-
-    def spin() -> None:
-        while not stopping.is_set():
-            executor.spin_once(timeout_sec=0.1)
-
-    thread = threading.Thread(target=spin, name="demo_executor")
-    thread.start()
-    try:
-        yield node
-    finally:
-        stopping.set()
-        thread.join()
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.shutdown(context=context)
-
-
 def run_demo(options: DemoOptions, progress: Callable[[int, EpisodeResult | None], None]) -> dict[str, Any]:
     """Run the whole demonstration and return the report, which is also written to `options.report`.
 
@@ -91,20 +44,11 @@ def run_demo(options: DemoOptions, progress: Callable[[int, EpisodeResult | None
         StackFailure: a process ended or the stack stopped answering.
     """
     environment.prepare()
-    task = get_task(options.task)
-    arguments = {
-        "namespace": options.namespace,
-        "robot": options.robot,
-        "system1_bundle": options.bundle,
-        "system2_bundle": options.bundle,
-        "instruction": task.instruction,
-        "task": options.task,
-        "record": options.record,
-    }
+    time_limit_s = get_task(options.task).time_limit_s
     if options.record:
         check_new_folder(Path(options.record))
-    with StackRunner(SIM, arguments, options.logs) as stack, spinning_node(options) as node:
-        return _run_episodes(options, task.time_limit_s, stack, node, progress)
+    with simulated_stack(options, options.logs, record=options.record) as (stack, node):
+        return _run_episodes(options, time_limit_s, stack, node, progress)
 
 
 def _run_episodes(
@@ -114,8 +58,6 @@ def _run_episodes(
     node: DemoNode,
     progress: Callable[[int, EpisodeResult | None], None],
 ) -> dict[str, Any]:
-    stack.watch(node.changed)
-    node.wait_for(lambda: bool(stack.failed()) or node.chunks > 0, STARTUP_LIMIT_S, "System 1's first chunk")
     results: list[EpisodeResult] = []
     recording: Recording | None = None
     started, chunks, updates = time.monotonic(), node.chunks, node.updates
@@ -131,11 +73,11 @@ def _run_episodes(
     elapsed_s = time.monotonic() - started
     rates = ((node.chunks - chunks) / elapsed_s, (node.updates - updates) / elapsed_s)
     report = make_report(options, results, rates, node)
-    write_report(options.report, report)
+    write_json(options.report, report)
     if recording is not None and options.film is not None:
         from video2act_ros.nodes.demo_film import (
-            film_episode,
-        )  # needs the model library, once the robot is done
+            film_episode,  # loads the model library: once the robot is done
+        )
 
         film_episode(recording, results[0], options.task, options.bundle, options.film)
     return report
@@ -164,11 +106,3 @@ def make_report(
         "first_motion_s": None if node.first_motion_s is None else node.first_motion_s - options.started_s,
         "results": [asdict(result) for result in results],
     }
-
-
-def write_report(path: Path, report: dict[str, Any]) -> None:
-    """Write the report as JSON; the file appears only once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_text(json.dumps(report, indent=2) + "\n")
-    temporary.replace(path)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from video2act_msgs.msg import ActionChunk
 from video2act_ros.control.stop_check import braking_time_s
 from video2act_ros.core.config import SIM_FAULTS, SimRobotConfig
-from video2act_ros.core.robot_profile import RobotProfile, Threshold
+from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.thresholds import Threshold
 from video2act_ros.nodes import fault_actions as actions
 from video2act_ros.nodes.fault_actions import Action
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
-from video2act_ros.nodes.demo import STARTUP_LIMIT_S, spinning_node
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.nodes.demo_node import StackFailure
 from video2act_ros.nodes.fault_actions import Bench
 from video2act_ros.nodes.fault_catalogue import FAULTS, NAMES, Fault
 from video2act_ros.nodes.fault_trial import NO_REACTION, FaultResult, run_trial
 from video2act_ros.nodes.fault_watch import FaultWatch
+from video2act_ros.nodes.sim_stack import simulated_stack
 from video2act_ros.ros import environment
-from video2act_ros.ros.runner import StackRunner
-from video2act_ros.ros.stack import SIM
-from video2act_ros.sim.tasks import get_task
 
 STEP_S = 60.0
 UNSTEPPED_S = 15.0  # simulated time before a clock may step back by 10 s
@@ -93,27 +90,9 @@ def judge_fault(fault: Fault, bench: Bench, seed: int) -> FaultResult:
 def open_bench(options: FaultOptions, *, sim_time: bool) -> Iterator[Bench]:
     """Start the simulated stack and what listens to it; stop both at the end."""
     environment.prepare()
-    arguments = {
-        "namespace": options.namespace,
-        "robot": options.robot,
-        "system1_bundle": options.bundle,
-        "system2_bundle": options.bundle,
-        "instruction": get_task(options.task).instruction,
-        "task": options.task,
-        "use_sim_time": str(sim_time).lower(),
-        "params_file": options.params_file,
-    }
-    with ExitStack() as stack:
-        runner = stack.enter_context(StackRunner(SIM, arguments, options.logs))
-        node = stack.enter_context(spinning_node(options))
-        runner.watch(node.changed)
-        node.wait_for(
-            lambda: bool(runner.failed()) or bool(node.chunks and node.command_metrics),
-            STARTUP_LIMIT_S,
-            "System 1's first chunk and the command node's figures",
-        )
-        if failure := runner.failed():
-            raise StackFailure(failure)
+    arguments = {"use_sim_time": str(sim_time).lower(), "params_file": options.params_file}
+    with simulated_stack(options, options.logs, **arguments) as (runner, node):
+        node.wait_for(lambda: bool(node.command_metrics), STEP_S, "the command node's figures")
         if sim_time:
             node.wait_for(
                 lambda: node.state is not None and node.state.header.stamp.sec >= UNSTEPPED_S,
@@ -125,11 +104,10 @@ def open_bench(options: FaultOptions, *, sim_time: bool) -> Iterator[Bench]:
 
 def write_results(path: Path, results: list[FaultResult]) -> None:
     """Write a list with one object per fault."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     entries = [asdict(result) for result in results]
     for entry in entries:
         del entry["detail"]
-    path.write_text(json.dumps(entries, indent=2) + "\n")
+    write_json(path, entries)
 
 
 def write_markdown(path: Path, results: list[FaultResult], machine: str) -> None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from rcl_interfaces.msg import ParameterEvent
 from std_srvs.srv import Trigger
 
 from video2act_msgs.srv import SetRecording
-from video2act_ros.core.config import ParameterValue, RecorderConfig
-from video2act_ros.core.errors import BagError, ConfigurationError, Video2ActError
+from video2act_ros.core.config import RecorderConfig
+from video2act_ros.core.errors import BagError, Video2ActError
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.recording.writing.bag_records import RecordedMessage, RecordedTopic
 from video2act_ros.recording.writing.bag_writer import version_of
-from video2act_ros.recording.writing.jpeg_images import IMAGE, SUFFIX
 from video2act_ros.recording.writing.ring import PARAMETER_EVENTS
 from video2act_ros.recording.writing.session import RecordingSession, SessionSettings
+from video2act_ros.recording.writing.topic_choice import TopicChoice
 from video2act_ros.ros.diagnostics import Level
 from video2act_ros.ros.environment import resolve_profile
 from video2act_ros.ros.lifecycle import ManagedNode
@@ -53,8 +50,8 @@ class RecorderNode(ManagedNode):
         """Check what can be checked before anything runs."""
         self._profile_path = resolve_profile(self.config.robot)
         self._profile = load_robot_profile(self._profile_path)
-        self._topics = _pattern("topics", self.config.topics)
-        self._exclude = _pattern("exclude", self.config.exclude)
+        config = self.config
+        self._choice = TopicChoice.of(config.topics, config.exclude, jpeg=config.images == "jpeg")
 
     def start(self) -> None:
         """Listen to every topic; begin the bag that was asked for."""
@@ -70,7 +67,7 @@ class RecorderNode(ManagedNode):
         self._session = RecordingSession(settings, self._about, self._ended_early)
         self._marks = RunMarks(self, self._session.note, self._on_fault)
         self._parameter_states = ParameterStates(self, self._on_parameters)
-        self._raw = RawTopics(self, config.depth, self._wanted, self._receive)
+        self._raw = RawTopics(self, config.depth, self._choice.wants, self._receive)
         if config.bag not in NO_BAG:
             with self.reporting("recording"):
                 self._begin_bag("" if config.bag == NAMED_BY_TIME else config.bag)
@@ -90,12 +87,6 @@ class RecorderNode(ManagedNode):
                 self.get_logger().info(f"recorded {bag.messages} messages in {bag.folder}")
 
     # -- what is recorded ---------------------------------------------------------------------------
-
-    def _wanted(self, name: str, type_name: str, names: frozenset[str]) -> bool:
-        if not self._topics.fullmatch(name) or self._exclude.fullmatch(name):
-            return False
-        compressed_exists = type_name == IMAGE and name + SUFFIX in names
-        return not (compressed_exists and self.config.images == "jpeg")
 
     def _receive(self, message: RecordedMessage) -> None:
         """Keep one message; in the thread of the topics."""
@@ -244,31 +235,6 @@ class RecorderNode(ManagedNode):
             self.health.problem(name, f"{count} {words}", Level.WARN)
         else:
             self.health.resolve(name)
-
-
-def _pattern(name: str, text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise ConfigurationError(
-            f"parameter '{name}' is no regular expression: '{text}' ({error})"
-        ) from error
-
-
-def run_recorder(parameters: Mapping[str, ParameterValue], namespace: str) -> int:
-    """Run the recorder in this process until SIGINT or SIGTERM; return the exit status.
-
-    Raises:
-        ConfigurationError: a parameter is outside its range or choices.
-    """
-    RecorderConfig(**parameters)  # type: ignore[arg-type]
-    os.nice(NICENESS)
-    arguments = ["--ros-args"]
-    for name, value in parameters.items():
-        arguments += ["-p", f"{name}:={json.dumps(value)}"]
-    if name := namespace.strip("/"):
-        arguments += ["-r", f"__ns:=/{name}"]
-    return run_node(RecorderNode, args=arguments)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from video2act_ros.core.config import ReplayConfig
 from video2act_ros.core.errors import ConfigurationError, Video2ActError
 from video2act_ros.core.model_swap import BundleStatus
 from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.recording.playing.player import Player
 from video2act_ros.recording.playing.replay_plan import ReplayPlan
 from video2act_ros.recording.reading.bag import open_bag
@@ -194,11 +194,7 @@ class ReplayNode(ManagedNode):
 
     def _write_report(self) -> None:
         if self.config.report:
-            path = Path(self.config.report)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(path.name + ".partial")
-            temporary.write_text(json.dumps(self.report(), indent=2) + "\n")
-            temporary.replace(path)
+            write_json(Path(self.config.report), self.report())
 
 
 def main() -> int:

@@ -6,21 +6,19 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
 from std_msgs.msg import String
 
 from video2act_msgs.msg import ActionChunk as ActionChunkMessage
 from video2act_msgs.msg import Latents
+from video2act_ros.bundles.make_chunk import ChunkBasis, make_chunk
 from video2act_ros.bundles.manifest import check_joints
 from video2act_ros.core.config import System1Config
 from video2act_ros.core.errors import BundleError
 from video2act_ros.core.latent_pairs import LatentPairs
 from video2act_ros.core.run_context import RunContext
-from video2act_ros.core.stages import Stages
 from video2act_ros.core.synchroniser import NotReady, Synchroniser
 from video2act_ros.core.types import (
     NS_PER_S,
-    ActionChunk,
     CameraFrame,
     JointSample,
     LatentPair,
@@ -186,45 +184,17 @@ class System1Node(ModelNode["LoadedPolicy"]):
         loaded, policy = self.model, self.model.section.policy
         previous = self._previous(observation)
         ages = _ages(observation, latents, now_ns(self))
-        seed, names = self.config.seed, loaded.section.joint_names
         prefix = self._prefix.next(
-            observation.stamp_ns, context.epoch, names, policy.horizon, policy.action_step_s, now_ns(self)
+            observation.stamp_ns,
+            context.epoch,
+            loaded.section.joint_names,
+            policy.horizon,
+            policy.action_step_s,
+            now_ns(self),
         )
-        start_s, stages = time.monotonic(), Stages()
-        positions = loaded.policy.predict(
-            observation,
-            latents,
-            loaded.instructions[observation.instruction],
-            seed=seed,
-            previous=previous,
-            prefix=prefix,
-            stages=stages,
-        )
-        chunk = ActionChunk(
-            stamp_ns=observation.stamp_ns,
-            sequence=self._sequence,
-            epoch=context.epoch,
-            step_s=policy.action_step_s,
-            joint_names=names,
-            positions=positions,
-            instruction=observation.instruction,
-            bundle_id=loaded.bundle_id,
-            features_id=loaded.section.features_id,
-            seed=seed,
-            image_stamps_ns=_image_stamps_ns(observation, policy.images.cameras),
-            joint_stamp_ns=observation.joint_stamp_ns,
-            joints=observation.joints,
-            previous_image_stamps_ns=_image_stamps_ns(previous, policy.images.cameras),
-            previous_joint_stamp_ns=0 if previous is None else previous.joint_stamp_ns,
-            previous_joints=np.zeros(0) if previous is None else previous.joints,
-            latent_sequence=latents.sequence,
-            latent_stamp_ns=latents.stamp_ns,
-            compute_time_s=time.monotonic() - start_s,
-            committed=0 if prefix is None else prefix.frozen,
-            prefix=np.zeros((0, len(names))) if prefix is None else prefix.frozen_positions,
-            guidance=np.zeros((0, len(names))) if prefix is None else prefix.positions,
-            checksums=stages.checksums,
-        )
+        start_s = time.monotonic()
+        basis = ChunkBasis(observation, latents, previous, prefix, self.config.seed)
+        chunk = make_chunk(loaded, basis, self._sequence, context.epoch)
         self._chunks.publish(message_from_chunk(chunk, ages))
         self._prefix.published(time.monotonic() - start_s, context.epoch, loaded.bundle_id)
         self._sequence += 1
@@ -249,10 +219,6 @@ class System1Node(ModelNode["LoadedPolicy"]):
             stamps_ns = self._inputs.newest_stamps_ns
             for camera in self._cameras:
                 self.check_camera(camera, stamps_ns.get(camera.name))
-
-
-def _image_stamps_ns(observation: Observation | None, cameras: tuple[str, ...]) -> tuple[int, ...]:
-    return () if observation is None else tuple(observation.image_stamps_ns[name] for name in cameras)
 
 
 def _ages(observation: Observation, latents: LatentPair, now: int) -> InputAges:

@@ -13,7 +13,8 @@ from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.core.instructions import choose_instruction
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.ros.environment import ALL, resolve_bundle, resolve_profile
-from video2act_ros.ros.stack import SYSTEM1, SYSTEM2, NodeSpec, arguments_of, machines
+from video2act_ros.ros.launch_arguments import arguments_of
+from video2act_ros.ros.stack import SYSTEM1, SYSTEM2, NodeSpec, machines
 
 _NAMESPACE = re.compile(r"/?([A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*)?/?")
 

@@ -14,6 +14,7 @@ from launch_ros.actions import LifecycleNode
 from launch import LaunchDescription
 from video2act_ros.recording.writing.bag_records import CLOSE_S
 from video2act_ros.ros.environment import MACHINE_VARIABLE, MACHINES, RUNNER_VARIABLE
+from video2act_ros.ros.launch_arguments import arguments_of
 from video2act_ros.ros.launch_events import RESPAWN_DELAY_S, NodeEvents, StackProgress
 from video2act_ros.ros.launch_preparation import PARAMETER_FILES, PrepareStack
 from video2act_ros.ros.stack import (
@@ -25,7 +26,6 @@ from video2act_ros.ros.stack import (
     SYSTEM1,
     NodeSpec,
     WhenEnded,
-    arguments_of,
     machines,
 )
 

@@ -20,14 +20,13 @@ from lifecycle_msgs.srv import GetState
 
 from launch import EventHandler, LaunchContext
 from video2act_ros.core.errors import Video2ActError
+from video2act_ros.ros.deployment import Deployment
 from video2act_ros.ros.stack import (
     COMMAND,
-    IN_PROCESS,
     REPLAY_NODE,
     SYSTEM1,
     NodeSpec,
     WhenEnded,
-    when_ended,
 )
 
 RESPAWN_DELAY_S = 2.0
@@ -45,19 +44,15 @@ class StackProgress:
 
     def __init__(self, specs: tuple[NodeSpec, ...]) -> None:
         self.log = launch.logging.get_logger("video2act")
-        self.control = ""
-        self._replay = REPLAY_NODE in specs
+        self.deployment = Deployment(specs)
         self._waiting: set[str] = set()
-        self._commands = False
-        self._namespace = ""
 
-    def begin(self, nodes: list[str], control: str, namespace: str) -> None:
-        """Expect the nodes of these names to become active."""
-        self._waiting = set(nodes)
-        self._commands = COMMAND.name in nodes or (control == IN_PROCESS and SYSTEM1.name in nodes)
-        self.log.info(f"starting {', '.join(nodes)}; models need a while to load")
-        self.control = control
-        self._namespace = namespace
+    def begin(self, deployment: Deployment) -> None:
+        """Expect the nodes of its processes to become active."""
+        self.deployment = deployment
+        names = [spec.name for spec in deployment.processes]
+        self._waiting = set(names)
+        self.log.info(f"starting {', '.join(names)}; models need a while to load")
 
     def lost(self, name: str) -> None:
         """Take that a node is gone and will come back."""
@@ -66,16 +61,17 @@ class StackProgress:
 
     def active(self, name: str) -> None:
         """Take that a node is active; tell once that all are."""
+        namespace = self.deployment.namespace
         first = bool(self._waiting)
         self._waiting.discard(name)
         if self._waiting or not first:
-            self.log.info(f"{self._namespace}/{name} is active")
-        elif self._replay:
+            self.log.info(f"{namespace}/{name} is active")
+        elif REPLAY_NODE in self.deployment.specs:
             self.log.info("all nodes are active; the bag plays")
-        elif not self._commands:
+        elif COMMAND not in self.deployment.nodes:
             self.log.info("all nodes of this machine are active; the robot's computer engages")
         else:
-            engage = f"ros2 service call {self._namespace}/engage std_srvs/srv/Trigger"
+            engage = f"ros2 service call {namespace}/engage std_srvs/srv/Trigger"
             self.log.info(f"all nodes are active, in shadow: nothing is commanded until: {engage}")
 
 
@@ -182,7 +178,7 @@ class NodeEvents:
             if event.returncode not in (0, -signal.SIGINT, _LOST_STATUS):
                 raise StackEnded(f"{what} instead of stopping")
             return None
-        meaning = when_ended(self._spec, self._progress.control)
+        meaning = self._progress.deployment.when_ended(self._spec)
         if meaning is WhenEnded.GO_ON:
             self._progress.log.error(f"{what}; the others go on without it")
         elif meaning is WhenEnded.FINISH and event.returncode == 0:
@@ -200,7 +196,7 @@ class NodeEvents:
         return None
 
     def _consequence(self) -> str:
-        if self._spec.name in (COMMAND.name, "system1"):
+        if self._spec in (COMMAND, SYSTEM1):
             return "nobody commands the arm any more"
         return "nothing stands for the robot any more"
 

@@ -17,18 +17,11 @@ from launch_ros.utilities import get_node_name_count, make_namespace_absolute, p
 
 from launch import LaunchContext
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
-from video2act_ros.ros.environment import ALL
+from video2act_ros.ros.deployment import Deployment
+from video2act_ros.ros.launch_arguments import arguments_of, check_arguments
 from video2act_ros.ros.launch_events import StackProgress
 from video2act_ros.ros.node_names import check_names
-from video2act_ros.ros.stack import (
-    LAUNCH_FILES,
-    PACKAGE,
-    NodeSpec,
-    arguments_of,
-    check_arguments,
-    full_names,
-    processes,
-)
+from video2act_ros.ros.stack import LAUNCH_FILES, PACKAGE, NodeSpec
 from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
 PARAMETER_FILES = ("_video2act_defaults", "_video2act_params_file", "_video2act_arguments")
@@ -62,18 +55,15 @@ class PrepareStack(Action):
         check_arguments(self._specs, given)
         check_values(self._specs, given)
         namespace = _namespace(context, given.get("namespace", ""))
-        control, record = given.get("control", ""), given.get("record", "")
-        machine = given.get("machine", ALL)
-        names = full_names(self._specs, namespace, control, record, machine)
-        for name in names:
+        deployment = Deployment.of(self._specs, given | {"namespace": namespace})
+        for name in deployment.full_names:
             if get_node_name_count(context, name):
                 raise ConfigurationError(
                     f"this launch starts node {name} twice; include each stack in a namespace of its own "
                     "(namespace:=NAME)"
                 )
-        check_names(names, os.environ)
-        nodes = [spec.name for spec in processes(self._specs, control, record, machine)]
-        self._progress.begin(nodes, control, namespace)
+        check_names(deployment.full_names, os.environ)
+        self._progress.begin(deployment)
         self._write(context, given)
 
     def _write(self, context: LaunchContext, given: dict[str, str]) -> None:

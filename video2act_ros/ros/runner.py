@@ -17,18 +17,11 @@ from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.recording.writing.bag_records import CLOSE_S
 from video2act_ros.ros import environment
 from video2act_ros.ros.argument_values import check_values
+from video2act_ros.ros.deployment import Deployment
+from video2act_ros.ros.launch_arguments import check_arguments
 from video2act_ros.ros.node_names import check_names
 from video2act_ros.ros.shared_memory import remove_dead_segments
-from video2act_ros.ros.stack import (
-    MOCK_DRIVER,
-    RECORDER,
-    SIM_ROBOT,
-    STACKS,
-    NodeSpec,
-    check_arguments,
-    full_names,
-    processes,
-)
+from video2act_ros.ros.stack import MOCK_DRIVER, RECORDER, SIM_ROBOT, STACKS, NodeSpec
 from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
 _STOP_S = 1.5  # for the nodes, while the simulated robot still runs
@@ -77,17 +70,15 @@ class StackRunner:
         Raises:
             ConfigurationError: one of the nodes runs already in this domain and namespace.
         """
-        given = self._arguments
-        control, record = given.get("control", ""), given.get("record", "")
-        machine = given.get("machine") or environment.machine()
-        names = full_names(self._specs, given.get("namespace", ""), control, record, machine)
-        check_names(names, os.environ)
+        machine = self._arguments.get("machine") or environment.machine()
+        deployment = Deployment.of(self._specs, self._arguments | {"machine": machine})
+        check_names(deployment.full_names, os.environ)
         remove_dead_segments()
         if (problem := environment.shared_memory_problem(machine)) is not None:
             log.warning("%s", problem)
         self._logs.mkdir(parents=True, exist_ok=True)
         self._parameters.write_text(parameter_file(overrides(self._specs, self._arguments)))
-        for spec in processes(self._specs, control, record, machine):
+        for spec in deployment.processes:
             self._log_file(spec).unlink(missing_ok=True)
             self._spawn(spec)
 

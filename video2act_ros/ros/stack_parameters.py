@@ -9,15 +9,10 @@ from typing import Any
 import yaml
 
 from video2act_ros.core.config import ParameterValue
+from video2act_ros.ros.deployment import Deployment
 from video2act_ros.ros.environment import share_path
-from video2act_ros.ros.stack import (
-    RECORDER,
-    NodeSpec,
-    arguments_of,
-    check_arguments,
-    fixed_parameters,
-    processes,
-)
+from video2act_ros.ros.launch_arguments import arguments_of, check_arguments
+from video2act_ros.ros.stack import COMMAND, RECORDER, REPLAY_NODE, SYSTEM1, NodeSpec
 
 
 def default_parameters() -> Path:
@@ -43,11 +38,22 @@ def overrides(
         for node, parameter in argument.parameters:
             if node in present:
                 _set(content, node, parameter, value)
-    for node, parameter, value in fixed_parameters(specs):
+    for node, parameter, value in _fixed_parameters(specs):
         _set(content, node, parameter, value)
-    for spec in processes(specs, given.get("control", ""), given.get("record", "")) if managed else ():
+    for spec in Deployment.of(specs, given).processes if managed else ():
         _set(content, spec.name, "autostart", False)
     return content
+
+
+def _fixed_parameters(specs: tuple[NodeSpec, ...]) -> tuple[tuple[str, str, ParameterValue], ...]:
+    """Return (node name, parameter, value) of what a stack sets whatever its user says.
+
+    A replay runs on the bag's clock, and its command node, a process of its own, moves no arm.
+    """
+    if REPLAY_NODE not in specs:
+        return ()
+    clocks = ((spec.name, "use_sim_time", spec is not REPLAY_NODE) for spec in specs)
+    return (*clocks, (COMMAND.name, "replay", True), (SYSTEM1.name, "control", "separate"))
 
 
 class _QuotedStrings(yaml.SafeDumper):

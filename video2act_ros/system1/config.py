@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, model_validator
 
 from video2act_ros.core.images import CameraPathConfig
+from video2act_ros.core.schema import Frozen
 
 AdaptorType = Annotated[str, Field(pattern=r"^(linear|mlp[1-9]x_gelu)$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StateVectorConfig(_Frozen):
+class StateVectorConfig(Frozen):
     """Where each joint (in the policy's joint order) lies in the unified state/action vector."""
 
     size: PositiveInt
@@ -30,7 +27,7 @@ class StateVectorConfig(_Frozen):
         return self
 
 
-class ActionsConfig(_Frozen):
+class ActionsConfig(Frozen):
     """What an action's number means.
 
     `absolute`: joint positions over `scale`. `joint_relative`: positions minus the joints of the
@@ -42,7 +39,7 @@ class ActionsConfig(_Frozen):
     gripper_joints: tuple[int, ...] = ()
 
 
-class AdaptorsConfig(_Frozen):
+class AdaptorsConfig(Frozen):
     """Type of each condition adaptor: `linear` or `mlpNx_gelu`."""
 
     language: AdaptorType = "mlp2x_gelu"
@@ -51,7 +48,7 @@ class AdaptorsConfig(_Frozen):
     video: AdaptorType = "mlp2x_gelu"
 
 
-class ImageTokensConfig(_Frozen):
+class ImageTokensConfig(Frozen):
     """Layout of the image tokens: history-major, then cameras in the given order.
 
     `missing`: an observation without one of the cameras is refused, or its image is a plain grey
@@ -70,7 +67,7 @@ class ImageTokensConfig(_Frozen):
         return self.history * len(self.cameras) * self.tokens_per_image
 
 
-class CompressorConfig(_Frozen):
+class CompressorConfig(Frozen):
     """A token compressor: `tokens` learned queries over `frames` latent frames."""
 
     dim: PositiveInt
@@ -92,7 +89,7 @@ class CompressorConfig(_Frozen):
         return self
 
 
-class VideoConfig(_Frozen):
+class VideoConfig(Frozen):
     """How System 2's features become condition tokens.
 
     `direct`: each stream through its own adaptor. `compressor`: each stream compressed, one shared
@@ -130,7 +127,7 @@ class VideoConfig(_Frozen):
         return bool(used) and all(c.depth == 0 for c in used)
 
 
-class ConvVisionConfig(_Frozen):
+class ConvVisionConfig(Frozen):
     """A small convolutional encoder per camera, for small bundles.
 
     Channels of the stride-2, stride-4 and (again) stride-4 maps, then of the stride-8 and stride-16
@@ -153,7 +150,7 @@ class ConvVisionConfig(_Frozen):
         return self.keypoint_tokens + self.grid**2
 
 
-class SiglipVisionConfig(_Frozen):
+class SiglipVisionConfig(Frozen):
     """A SigLIP vision tower; `model` is the transformers configuration of its vision part.
 
     Images are resized bicubically, after being padded to a square (`pad`) or without regard to their
@@ -171,7 +168,7 @@ class SiglipVisionConfig(_Frozen):
 VisionConfig = Annotated[Union[ConvVisionConfig, SiglipVisionConfig], Field(discriminator="kind")]
 
 
-class SamplerConfig(_Frozen):
+class SamplerConfig(Frozen):
     """Noise schedule and number of denoising steps."""
 
     steps: PositiveInt = 5
@@ -179,7 +176,7 @@ class SamplerConfig(_Frozen):
     schedule: Literal["squaredcos_cap_v2"] = "squaredcos_cap_v2"
 
 
-class PolicyConfig(_Frozen):
+class PolicyConfig(Frozen):
     """One policy. `norm` is `variance` for weights of the released code, `rms` for a true RMS norm.
 
     `camera_path` is what every image goes through first; None leaves images as the cameras give them.

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.images import resize_image, through_camera_path
+from video2act_ros.core.stages import IMAGES, JOINTS, NOISE, VISION, Stages
 from video2act_ros.core.types import ImageArray, Observation
 from video2act_ros.system1.config import PolicyConfig, SiglipVisionConfig
+from video2act_ros.system1.sampler import draw_noise
 from video2act_ros.system1.siglip_images import BACKGROUND, siglip_image
 
 
@@ -39,6 +42,50 @@ class PolicyOutput:
 
     prediction: Tensor
     image_tokens: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkInputs:
+    """What one chunk is sampled from, beside instruction and latents, whichever library computes it.
+
+    `images` (history, cameras, H, W, 3) uint8 RGB at the vision's size; `joints` (J,) float64 in policy
+    units; `noise` (H, A).
+    """
+
+    images: NDArray[np.uint8]
+    joints: Tensor
+    noise: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        config: PolicyConfig,
+        observation: Observation,
+        previous: Observation | None,
+        noise: Tensor | None,
+        seed: int,
+    ) -> ChunkInputs:
+        """Return an observation's inputs; the noise is drawn from `seed` where none is given.
+
+        Raises:
+            InputError: the observation has another number of joints, or lacks a camera.
+        """
+        joints = torch.from_numpy(np.asarray(observation.joints, dtype=np.float64))
+        if joints.shape != (config.joints,):
+            raise InputError(
+                f"the policy moves {config.joints} joints, the observation has {tuple(joints.shape)}"
+            )
+        images = image_array(config, observation, previous)
+        shape = (config.horizon, config.state_vector.size)
+        return cls(images, joints, draw_noise(shape, seed) if noise is None else noise)
+
+    def tell(self, stages: Stages | None, image_tokens: NDArray[np.float32]) -> None:
+        """Add the inputs, and the image tokens (B, N, dim) made of them, to the intermediate results."""
+        if stages is not None:
+            stages.add(IMAGES, self.images)
+            stages.add(JOINTS, self.joints.numpy())
+            stages.add(VISION, image_tokens)
+            stages.add(NOISE, self.noise.float().cpu().numpy())
 
 
 def image_array(

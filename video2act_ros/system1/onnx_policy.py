@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from video2act_ros.core.errors import InputError
-from video2act_ros.core.stages import IMAGES, JOINTS, NOISE, VISION, Stages
+from video2act_ros.core.stages import Stages
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system1.guide import Guide, make_guide
-from video2act_ros.system1.inputs import image_array
+from video2act_ros.system1.inputs import ChunkInputs, image_array
 from video2act_ros.system1.memo import Memo
 from video2act_ros.system1.onnx_session import OnnxOptions, OnnxSession
 from video2act_ros.system1.realtime_chunking import Prefix
-from video2act_ros.system1.sampler import Sampler, draw_noise
+from video2act_ros.system1.sampler import Sampler
 from video2act_ros.system1.state_vector import ActionSpace, StateVector
 
 
@@ -70,23 +70,13 @@ class OnnxPolicy:
         stages: Stages | None = None,
     ) -> NDArray[np.float64]:
         """Return a chunk of absolute joint positions (H, J) float64; arguments as in `Policy.predict`."""
-        joints = torch.from_numpy(np.asarray(observation.joints, dtype=np.float64))
-        if joints.shape != (self.config.joints,):
-            raise InputError(
-                f"the policy moves {self.config.joints} joints, the observation has {tuple(joints.shape)}"
-            )
-        images = self.image_array(observation, previous)
-        tokens = self._run("vision", images[None])
+        inputs = ChunkInputs.of(self.config, observation, previous, noise, seed)
+        joints = inputs.joints
+        tokens = self._run("vision", inputs.images[None])
+        inputs.tell(stages, tokens[0].numpy())
         video = self._video_memo.get(latents, lambda: self._encode_pair(latents))
         scene = self._run("scene", *tokens, *video)
         words = self._language_memo.get(language, lambda: self._encode_language(language))
-        shape = (self.config.horizon, self.config.state_vector.size)
-        noise = draw_noise(shape, seed) if noise is None else noise
-        if stages is not None:
-            stages.add(IMAGES, images)
-            stages.add(JOINTS, joints.numpy())
-            stages.add(VISION, tokens[0].numpy())
-            stages.add(NOISE, noise.float().cpu().numpy())
         state = self._graphs["step"].value(self.state_vector.scatter(joints.float())[None, None].numpy())
 
         def denoise(noisy: Tensor, timestep: Tensor) -> Tensor:
@@ -94,7 +84,7 @@ class OnnxPolicy:
             return torch.from_numpy(outputs[0].numpy())  # (1, H, A)
 
         guide = self._guide(prefix, joints)
-        chunk = self.sampler.sample(denoise, noise.float()[None].cpu(), self.state_vector.mask, guide)
+        chunk = self.sampler.sample(denoise, inputs.noise.float()[None].cpu(), self.state_vector.mask, guide)
         positions = self.actions.decode(self.state_vector.gather(chunk.double()), joints[None])[0].numpy()
         return positions if prefix is None else prefix.restore(positions)
 

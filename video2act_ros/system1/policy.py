@@ -10,23 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from video2act_ros.core.errors import BundleError, InputError
-from video2act_ros.core.stages import IMAGES, JOINTS, NOISE, VISION, Stages
+from video2act_ros.core.errors import InputError
+from video2act_ros.core.stages import Stages
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.action_head import ActionCore, ConditionCache, join_scenes, language_bias
 from video2act_ros.system1.conditions import ConditionAdaptors
 from video2act_ros.system1.config import PolicyConfig
 from video2act_ros.system1.guide import Guide, make_guide
-from video2act_ros.system1.inputs import PolicyInputs, PolicyOutput, image_array
+from video2act_ros.system1.inputs import ChunkInputs, PolicyInputs, PolicyOutput, image_array
 from video2act_ros.system1.layers import KeyValues
 from video2act_ros.system1.memo import Memo
 from video2act_ros.system1.realtime_chunking import Prefix
-from video2act_ros.system1.sampler import Sampler, draw_noise
+from video2act_ros.system1.sampler import Sampler
 from video2act_ros.system1.state_vector import ActionSpace, StateVector
 from video2act_ros.system1.vision import make_vision
-
-UNUSED_REFERENCE_KEYS = ("model.video_cond_pos_embed", "model.video_encoder_pos_embed")
-"""Parameters in released checkpoints that never enter a result."""
+from video2act_ros.system1.weights import used_weights
 
 
 class Policy(ConditionAdaptors):
@@ -69,19 +67,7 @@ class Policy(ConditionAdaptors):
         Raises:
             BundleError: keys are missing or unknown, or shapes differ; the message lists them.
         """
-        state = {key: value for key, value in state.items() if key not in UNUSED_REFERENCE_KEYS}
-        own = self.state_dict()
-        problems = [f"missing {key}" for key in own if key not in state]
-        problems += [f"unknown {key}" for key in state if key not in own]
-        problems += [
-            f"{key} is {tuple(state[key].shape)}, expected {tuple(own[key].shape)}"
-            for key in own
-            if key in state and state[key].shape != own[key].shape
-        ]
-        if problems:
-            shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-            raise BundleError(f"the weights do not fit the manifest's architecture: {shown}")
-        self.load_state_dict(state)
+        self.load_state_dict(used_weights(state, self.state_dict()))
         self.forget()
 
     def encode_language(self, tokens: Tensor) -> tuple[KeyValues, ...]:
@@ -248,29 +234,19 @@ class Policy(ConditionAdaptors):
             prefix: what the leading actions shall be; frozen ones are repeated exactly.
             stages: takes the intermediate results.
         """
-        joints = torch.from_numpy(np.asarray(observation.joints, dtype=np.float64))
-        if joints.shape != (self.config.joints,):
-            raise InputError(
-                f"the policy moves {self.config.joints} joints, the observation has {tuple(joints.shape)}"
-            )
-        images = self.image_array(observation, previous)
-        tokens = self.image_tokens(torch.from_numpy(images)[None].to(self.device))
+        inputs = ChunkInputs.of(self.config, observation, previous, noise, seed)
+        joints = inputs.joints
+        tokens = self.image_tokens(torch.from_numpy(inputs.images)[None].to(self.device))
+        inputs.tell(stages, tokens.float().cpu().numpy())
         image_keys = self.encode_images(tokens)
         video_keys = self._video_memo.get(latents, lambda: self._encode_pair(latents))
         language_keys = self._language_memo.get(
             language, lambda: self.encode_language(self._own(language)[None])
         )
         conditions = ConditionCache(language_keys, join_scenes(image_keys, video_keys))
-        shape = (self.config.horizon, self.config.state_vector.size)
-        noise = draw_noise(shape, seed) if noise is None else noise
-        if stages is not None:
-            stages.add(IMAGES, images)
-            stages.add(JOINTS, joints.numpy())
-            stages.add(VISION, tokens.float().cpu().numpy())
-            stages.add(NOISE, noise.float().cpu().numpy())
-        noise = self._own(noise)[None]
         state = self.state_vector.scatter(self._own(joints))[None, None]  # (1, 1, A)
-        chunk = self.sample(conditions, state, noise, guide=self._guide(prefix, joints))
+        guide = self._guide(prefix, joints)
+        chunk = self.sample(conditions, state, self._own(inputs.noise)[None], guide=guide)
         positions = self.decode_actions(chunk.cpu().double(), joints[None])[0].numpy()
         return positions if prefix is None else prefix.restore(positions)
 

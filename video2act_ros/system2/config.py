@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -15,6 +13,7 @@ from pydantic import (
 
 from video2act_ros.core.errors import unknown_choice
 from video2act_ros.core.images import CameraPathConfig
+from video2act_ros.core.schema import Frozen
 from video2act_ros.core.types import LatentStream
 
 EXTRACTION_METHODS = ("none", "sobel", "scharr", "laplace", "fft", "fft+sobel", "sobel+fft", "moft")
@@ -25,16 +24,12 @@ PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 def _without_unused(content: dict[str, Any], *names: str) -> dict[str, Any]:
     """Leave out optional parts that are not used, so that they do not enter the identity of the features."""
     return {key: value for key, value in content.items() if value is not None or key not in names}
 
 
-class WanVaeConfig(_Frozen):
+class WanVaeConfig(Frozen):
     """Arguments of diffusers' `AutoencoderKLWan`; a latent is `(posterior mean - mean) / std` per channel."""
 
     kind: Literal["wan"] = "wan"
@@ -76,7 +71,7 @@ class WanVaeConfig(_Frozen):
         return self.scale_factor_temporal
 
 
-class PatchVaeConfig(_Frozen):
+class PatchVaeConfig(Frozen):
     """A linear causal video VAE: packs of frames, cut into square patches, projected to `channels`."""
 
     kind: Literal["patch"] = "patch"
@@ -93,7 +88,7 @@ class PatchVaeConfig(_Frozen):
 VaeConfig = Annotated[Union[WanVaeConfig, PatchVaeConfig], Field(discriminator="kind")]
 
 
-class TransformerConfig(_Frozen):
+class TransformerConfig(Frozen):
     """Arguments of diffusers' `WanTransformer3DModel`."""
 
     num_attention_heads: PositiveInt
@@ -116,7 +111,7 @@ class TransformerConfig(_Frozen):
         return self.num_attention_heads * self.attention_head_dim
 
 
-class StreamConfig(_Frozen):
+class StreamConfig(Frozen):
     """One stream's frames and its extraction operator (`docs/reference.md`, "extraction").
 
     `frames` are the window's newest ones. `fps` is the label the filter's frequencies refer to: bin k of
@@ -154,14 +149,14 @@ class StreamConfig(_Frozen):
         return self
 
 
-class TextConfig(_Frozen):
+class TextConfig(Frozen):
     """Shape of an instruction's embedding: `length` tokens (zero-padded) of `dim`."""
 
     length: Annotated[int, Field(ge=0)]
     dim: PositiveInt
 
 
-class VideoEncoderConfig(_Frozen):
+class VideoEncoderConfig(Frozen):
     """Everything that shapes the features except the weights.
 
     `layer` blocks of the transformer run, at `timestep`, without added noise; the features are the raw

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from safetensors.numpy import save_file
 from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.images import resize_image
 from video2act_ros.core.types import NS_PER_S
-from video2act_ros.core.whole_files import whole_folder
+from video2act_ros.core.whole_files import whole_folder, write_json
 from video2act_ros.recording.datasets.dataset_episodes import (
     ExportOptions,
     ExportReport,
@@ -74,7 +73,7 @@ def _write(options: ExportOptions, folder: Path, cameras: tuple[str, ...]) -> Ex
             f"the bags have several instructions ({'; '.join(sorted(tasks))}); choose one with --task"
         )
     report.seconds = report.frames / IMAGE_HZ
-    (folder / MANIFEST_NAME).write_text(json.dumps(_manifest(options, tasks.pop(), shards), indent=2) + "\n")
+    write_json(folder / MANIFEST_NAME, _manifest(options, tasks.pop(), shards))
     return report
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from video2act_ros.core.errors import DatasetError
+from video2act_ros.core.whole_files import whole_file
 
 
 class MovingAverage:
@@ -37,12 +38,9 @@ def save_checkpoint(
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
     tensors["random"] = torch.get_rng_state()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    save_file(
-        {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, {"step": str(step)}
-    )
-    temporary.replace(path)
+    stored = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    with whole_file(path) as partial:
+        save_file(stored, partial, {"step": str(step)})
 
 
 def load_checkpoint(

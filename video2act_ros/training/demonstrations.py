@@ -25,6 +25,7 @@ from safetensors.numpy import save_file
 
 from video2act_ros.core.errors import ConfigurationError, DatasetError, SimulationError
 from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.whole_files import write_json
 from video2act_ros.sim.episode import SimEpisode
 from video2act_ros.sim.tasks import get_task
 from video2act_ros.training.dataset import FORMAT, MANIFEST_NAME, shard_episodes
@@ -216,6 +217,4 @@ def _write_manifest(folder: Path, recipe: Recipe, profile: RobotProfile, shards:
         "image_sizes": {name: kind.size for name, kind in image_kinds(recipe.left_wrist).items()},
         "versions": {name: version(name) for name in ("mujoco", "gym-aloha", "numpy")},
     }
-    partial = folder / (MANIFEST_NAME + ".partial")
-    partial.write_text(json.dumps(manifest, indent=2) + "\n")
-    os.replace(partial, folder / MANIFEST_NAME)
+    write_json(folder / MANIFEST_NAME, manifest)

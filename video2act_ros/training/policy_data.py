@@ -14,6 +14,7 @@ from torch import Tensor
 
 from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.types import LatentStream
+from video2act_ros.core.whole_files import whole_file
 from video2act_ros.system2.encoder import VideoEncoder
 from video2act_ros.training.dataset import Demonstrations
 
@@ -75,9 +76,8 @@ def prepare_policy_data(
         features = {LatentStream(name): value for name, value in load_file(cache).items()}
     else:
         features = video_features(encoder, demos, phrasing, texts)
-        temporary = cache.with_name(cache.name + ".partial")
-        save_file({stream.value: value for stream, value in features.items()}, temporary)
-        temporary.replace(cache)
+        with whole_file(cache) as partial:
+            save_file({stream.value: value for stream, value in features.items()}, partial)
     if len(features[LatentStream.SPATIAL]) != len(every):
         raise DatasetError(f"{cache} belongs to other demonstrations; delete it and train again")
     return PolicyData(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from video2act_ros.core.errors import ConfigurationError, DatasetError
+from video2act_ros.core.whole_files import whole_file, write_whole
 from video2act_ros.system2.config import PatchVaeConfig, VideoEncoderConfig
 from video2act_ros.system2.video_model import build_transformer
 from video2act_ros.system2.video_vae import PatchVideoVae
@@ -144,18 +145,21 @@ class VideoTrainer:
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint and the averaged weights, each completely or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {"generator": self.generator.get_state()}
         for name, module in self._modules_by_name().items():
             tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": tensor for key, tensor in state.items()}
         metadata = {"step": str(self.step), "elapsed_s": str(self.elapsed_s)}
-        _replace(folder / CHECKPOINT_FILE, lambda path: save_file(_on_cpu(tensors), path, metadata))
-        _replace(folder / TRANSFORMER_FILE, lambda path: save_file(_on_cpu(self.average.state_dict()), path))
-        _replace(folder / VAE_FILE, lambda path: save_file(_on_cpu(self.vae.state_dict()), path))
+        for name, state, told in (
+            (CHECKPOINT_FILE, tensors, metadata),
+            (TRANSFORMER_FILE, self.average.state_dict(), None),
+            (VAE_FILE, self.vae.state_dict(), None),
+        ):
+            with whole_file(folder / name) as partial:
+                save_file(_on_cpu(state), partial, told)
         config = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
-        _replace(folder / CONFIG_FILE, lambda path: path.write_text(config))
+        write_whole(folder / CONFIG_FILE, config)
 
     def resume(self, folder: Path) -> bool:
         """Continue from a checkpoint; return False when there is none.
@@ -199,9 +203,3 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for key, value in tensors.items()
         if key.startswith(f"{prefix}.")
     }
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(path.name + ".partial")
-    write(temporary)
-    temporary.replace(path)

@@ -14,7 +14,8 @@ from video2act_ros.bundles.load import load_encoder, load_policy
 from video2act_ros.bundles.manifest import read_manifest
 from video2act_ros.cli import app
 from video2act_ros.core.errors import BundleError
-from video2act_ros.system1.policy import UNUSED_REFERENCE_KEYS, Policy
+from video2act_ros.system1.policy import Policy
+from video2act_ros.system1.weights import UNUSED_REFERENCE_KEYS
 
 from .released import (
     GOLDEN,

@@ -16,7 +16,8 @@ from video2act_ros.bundles.infer_policy import infer_policy
 from video2act_ros.bundles.released_settings import ReleasedSettings
 from video2act_ros.bundles.shards import parameters_on_meta, shapes
 from video2act_ros.core.types import LatentStream
-from video2act_ros.system1.policy import UNUSED_REFERENCE_KEYS, Policy
+from video2act_ros.system1.policy import Policy
+from video2act_ros.system1.weights import UNUSED_REFERENCE_KEYS
 from video2act_ros.system2.config import VideoEncoderConfig
 
 from .released import (

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from shared_configs import THRESHOLDS
 
 from video2act_ros.control.limiter import JointLimits
 from video2act_ros.control.loop import ControlLoop, ControlSettings
 from video2act_ros.core.input_report import InputCheck, InputReport, InputValue
-from video2act_ros.core.robot_profile import RobotProfile, Threshold
+from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.thresholds import Threshold
 from video2act_ros.core.types import ActionChunk, JointSample, RunMode, seconds_to_ns
 
 NAMES = ("shoulder", "elbow", "gripper")
@@ -82,18 +84,8 @@ def profile():
             "cameras": [{"name": "cam_high", "topic": "cam_high"}],
             "joint_states": [{"topic": "joint_states"}],
             "commands": [{"topic": "command", "type": "joint_trajectory", "joints": NAMES}],
-            "thresholds": {
-                "image_age_s": 0.3,
-                "joint_state_age_s": 0.1,
-                "latent_age_s": 1.0,
-                "chunk_age_s": 0.5,
-                "image_frozen_s": 0.5,
-                "image_dark_s": 0.5,
-                "frame_gap_s": 1.0,
-                "tracking_error_rad": 0.5,
-                "second_publisher_s": {"fault": 0.2},
-                "camera_skew_s": 0.05,
-            },
+            "thresholds": THRESHOLDS
+            | {"image_age_s": 0.3, "joint_state_age_s": 0.1, "latent_age_s": 1.0, "chunk_age_s": 0.5},
         }
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from video2act_ros.control.run_state import Source
-from video2act_ros.core.robot_profile import Threshold
+from video2act_ros.core.thresholds import Threshold
 from video2act_ros.core.types import RunMode
 
 PERIOD_S = 0.02

@@ -3,7 +3,7 @@ import pytest
 from video2act_ros.control.problem import describe
 from video2act_ros.control.report_watch import ReportWatch
 from video2act_ros.core.input_report import InputReport
-from video2act_ros.core.robot_profile import Outcome, Threshold
+from video2act_ros.core.thresholds import Outcome, Threshold
 from video2act_ros.core.types import seconds_to_ns
 
 GOOD = {"image_age": 0.05, "image_frozen": 0.0, "image_dark": 0.0}

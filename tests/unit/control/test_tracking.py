@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from video2act_ros.control.tracking import LASTING_S, TrackingWatch
-from video2act_ros.core.robot_profile import Outcome, Threshold
+from video2act_ros.core.thresholds import Outcome, Threshold
 from video2act_ros.core.types import seconds_to_ns
 
 PERIOD_S = 0.02

@@ -2,7 +2,7 @@ import pytest
 
 from video2act_ros.control.problem import describe, worst
 from video2act_ros.control.watchdog import InputAges, Watchdog
-from video2act_ros.core.robot_profile import Outcome
+from video2act_ros.core.thresholds import Outcome
 from video2act_ros.core.types import seconds_to_ns
 
 NOW_NS = seconds_to_ns(10.0)

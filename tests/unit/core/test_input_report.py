@@ -6,7 +6,7 @@ import pytest
 
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.input_report import InputCheck, InputValue
-from video2act_ros.core.robot_profile import Thresholds
+from video2act_ros.core.thresholds import Thresholds
 
 
 def test_every_check_has_a_threshold():

@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from video2act_ros.core.errors import ConfigurationError
-from video2act_ros.core.robot_profile import Outcome, Threshold, load_robot_profile
+from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.core.thresholds import Outcome, Threshold
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+from lockstep import START_NS, STORE, record, scene
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -12,8 +13,6 @@ from video2act_ros.core.types import LatentStream
 from video2act_ros.recording.reading.bag import open_bag
 from video2act_ros.recording.reading.message_types import lacking_fields, own_types
 from video2act_ros.recording.reading.streams import RobotBag
-
-from .lockstep import START_NS, STORE, record, scene
 
 
 @pytest.fixture

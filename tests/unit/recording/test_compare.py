@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from lockstep import record
 
 from video2act_ros.core.errors import BundleError, ConfigurationError
 from video2act_ros.core.types import JointSample
@@ -21,8 +22,6 @@ from video2act_ros.recording.compare.comparison import (
     root_mean_square,
     samples_at,
 )
-
-from .lockstep import record
 
 pytest.importorskip("matplotlib", reason="the report is drawn with matplotlib: requirements/analysis.txt")
 from video2act_ros.recording.compare import compare_page, compare_plots

@@ -5,11 +5,10 @@ import copy
 import cv2
 import numpy as np
 import pytest
+from lockstep import LockStep, record
 
 from video2act_ros.core.errors import BagError, BundleError
 from video2act_ros.recording.exact.exact import ReplayOptions, exact_replay
-
-from .lockstep import LockStep, record
 
 
 @pytest.fixture

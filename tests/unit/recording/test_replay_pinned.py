@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lockstep import record
 
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.core.types import LatentStream
 from video2act_ros.recording.exact.exact import ReplayOptions, exact_replay
 from video2act_ros.recording.reading.bag import open_bag
 from video2act_ros.recording.reading.streams import RobotBag
-
-from .lockstep import record
 
 ROOT = Path(__file__).resolve().parents[3]
 TOLERANCE_RAD = (

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from shared_configs import VISION
 from torch import Tensor
 
 from video2act_ros.bundles.verify_reference.folder import read_folder
@@ -63,16 +64,7 @@ def small_config(**changes: Any) -> PolicyConfig:
             "history": 1,
             "cameras": ("cam_high", "cam_right_wrist"),
         },
-        "vision": {
-            "kind": "conv",
-            "image_width": 32,
-            "image_height": 32,
-            "channels": (8, 8, 8),
-            "grid_channels": (8, 8),
-            "keypoints": 4,
-            "keypoint_tokens": 2,
-            "grid": 2,
-        },
+        "vision": VISION,
         "video": {"variant": "direct", "feature_dim": 12, "spatial_tokens": 4, "motion_tokens": 6},
         "ctrl_freq_hz": 25.0,
         "action_step_s": 0.04,

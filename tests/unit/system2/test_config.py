@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from shared_configs import encoder
 
 from video2act_ros.core.types import LatentStream
 from video2act_ros.system2.config import VideoEncoderConfig
@@ -11,27 +12,12 @@ from video2act_ros.system2.config import VideoEncoderConfig
 
 def tiny() -> dict[str, Any]:
     """Return a valid configuration of a very small encoder."""
-    return {
-        "window_frames": 9,
-        "frame_period_s": 0.1,
-        "vae": {"kind": "patch", "patch_size": 4, "channels": 12},
-        "transformer": {
-            "num_attention_heads": 2,
-            "attention_head_dim": 12,
-            "in_channels": 12,
-            "out_channels": 12,
-            "text_dim": 8,
-            "freq_dim": 16,
-            "ffn_dim": 32,
-            "num_layers": 3,
-            "rope_max_seq_len": 16,
-        },
-        "layer": 2,
-        "channel_order": "rgb",
-        "spatial": {"frames": 1, "width": 32, "height": 24, "method": "sobel"},
-        "motion": {"frames": 9, "width": 16, "height": 16, "method": "fft", "freq_high": 7.0},
-        "text": {"length": 3, "dim": 8},
-    }
+    return encoder(
+        window_frames=9,
+        transformer={"num_layers": 3},
+        spatial={"width": 32, "height": 24},
+        motion={"frames": 9},
+    )
 
 
 def test_token_counts_of_the_released_sizes() -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from shared_configs import encoder
 
 from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.types import CameraFrame, LatentStream
@@ -26,27 +27,12 @@ from video2act_ros.training.video_trainer import (
 )
 
 CONFIG = VideoEncoderConfig.model_validate(
-    {
-        "window_frames": 9,
-        "frame_period_s": 0.1,
-        "vae": {"kind": "patch", "patch_size": 4, "channels": 12},
-        "transformer": {
-            "num_attention_heads": 2,
-            "attention_head_dim": 24,
-            "in_channels": 12,
-            "out_channels": 12,
-            "text_dim": 8,
-            "freq_dim": 16,
-            "ffn_dim": 32,
-            "num_layers": 2,
-            "rope_max_seq_len": 16,
-        },
-        "layer": 1,
-        "channel_order": "rgb",
-        "spatial": {"frames": 1, "width": 16, "height": 16, "method": "sobel"},
-        "motion": {"frames": 9, "width": 16, "height": 16, "method": "fft"},
-        "text": {"length": 3, "dim": 8},
-    }
+    encoder(
+        window_frames=9,
+        transformer={"attention_head_dim": 24},
+        layer=1,
+        motion={"frames": 9, "freq_high": 10.0},
+    )
 )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.robot_profile import RobotProfile
-from video2act_ros.core.whole_files import whole_folder
+from video2act_ros.core.whole_files import whole_folder, write_json
 from video2act_ros.recording.datasets.dataset_episodes import (
     ExportOptions,
     ExportReport,
@@ -165,10 +165,10 @@ class DatasetWriter:
         self._write_data()
         self._write_table("meta/episodes/" + FIRST_FILE + ".parquet", self._episodes)
         self._write_tasks()
-        _write_json(self._folder / "meta" / "stats.json", _as_lists(self._statistics(self._histograms, 0)))
-        _write_json(self._folder / "meta" / "info.json", self._info())
+        write_json(self._folder / "meta" / "stats.json", _as_lists(self._statistics(self._histograms, 0)))
+        write_json(self._folder / "meta" / "info.json", self._info())
         origin = {"bags": bags, "robot": self._profile.name, "units": "rad; grippers in [0, 1]"}
-        _write_json(self._folder / "meta" / "video2act.json", origin)
+        write_json(self._folder / "meta" / "video2act.json", origin)
 
     # -- what describes an episode ------------------------------------------------------------------
 
@@ -293,8 +293,3 @@ def _rows(column: list[Any]) -> NDArray[np.float64]:
 
 def _as_lists(statistics: dict[str, Statistics]) -> dict[str, dict[str, Any]]:
     return {name: {key: value.tolist() for key, value in item.items()} for name, item in statistics.items()}
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

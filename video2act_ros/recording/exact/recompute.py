@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from video2act_ros.bundles.load import LoadedEncoder, LoadedPolicy, load_encoder, load_policy
+from video2act_ros.bundles.make_chunk import ChunkBasis
 from video2act_ros.bundles.manifest import MANIFEST_FILE, Manifest, bundle_id, read_manifest
 from video2act_ros.core.errors import BundleError
 from video2act_ros.core.stages import FRAMES, Stages
@@ -95,22 +96,13 @@ def recompute_chunk(loaded: LoadedPolicy, case: ChunkCase) -> tuple[NDArray[np.f
         BundleError: the bundle does not know the recorded instruction.
     """
     chunk, stages = case.chunk, Stages()
-    language = loaded.instructions.get(chunk.instruction)
-    if language is None:
+    if chunk.instruction not in loaded.instructions:
         raise BundleError(
             f"bundle {loaded.bundle_id} does not know the recorded instruction '{chunk.instruction}', only: "
             f"{'; '.join(loaded.instructions)}"
         )
-    positions = loaded.policy.predict(
-        case.observation,
-        case.latents,
-        language,
-        seed=chunk.seed,
-        previous=case.previous,
-        prefix=recorded_prefix(chunk),
-        stages=stages,
-    )
-    return positions, stages
+    basis = ChunkBasis(case.observation, case.latents, case.previous, recorded_prefix(chunk), chunk.seed)
+    return basis.positions(loaded, stages), stages
 
 
 def recorded_prefix(chunk: ActionChunk) -> Prefix | None:

@@ -1,0 +1,56 @@
+"""The command line as a whole."""
+
+import os
+import subprocess
+import sys
+
+from video2act_ros.cli.commands import COMMANDS, GROUPS
+
+HEAVY = (
+    "torch",
+    "rclpy",
+    "mujoco",
+    "cv2",
+    "diffusers",
+    "transformers",
+    "onnxruntime",
+    "pydantic",
+    "yaml",
+    "scipy",
+)
+
+
+def run(*words):
+    plain = {"COLUMNS": "110", "NO_COLOR": "1", "PYTHONUTF8": "1"}
+    environ = {
+        key: value for key, value in os.environ.items() if key not in ("GITHUB_ACTIONS", "FORCE_COLOR")
+    }
+    command = [sys.executable, "-m", "video2act_ros.cli", *words]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env=environ | plain)
+
+
+def test_help_lists_every_command_in_one_order():
+    """What `--help` shows is the table of commands, then the groups."""
+    result = run("--help")
+    assert result.returncode == 0, result.stderr
+    shown = [
+        line.split()[1] for line in result.stdout.splitlines() if line[:2] == "│ " and line[2] not in " -"
+    ]
+    assert shown == [*COMMANDS, *GROUPS]
+
+
+def test_the_command_line_loads_no_heavy_library():
+    """`--help` and errors come at once: what takes long to import is imported by the command that needs it."""
+    code = "import sys, video2act_ros.cli; print(*{name.split('.')[0] for name in sys.modules} & set(sys.argv[1:]))"
+    result = subprocess.run([sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
+
+
+def test_an_expected_error_is_one_line_and_status_1():
+    """No traceback for what a user can mend, and square brackets of the text stay."""
+    result = run("check-arguments", "robot[1]")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "robot[1]" in line

@@ -1,0 +1,65 @@
+"""The operator's commands for a running stack: `engage`, `disengage`, `move-to-start`, `estop`, `instruct`, `reset`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from video2act_ros.cli.options import NamespaceOption
+from video2act_ros.cli.output import console
+from video2act_ros.ros import environment
+
+
+def engage_command(namespace: NamespaceOption = "") -> None:
+    """Let the policy drive the arm of a running stack."""
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes import operator
+
+    console.print(operator.engage(namespace))
+
+
+def disengage_command(namespace: NamespaceOption = "") -> None:
+    """Brake the arm to a hold and stop sending commands."""
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes import operator
+
+    console.print(operator.disengage(namespace))
+
+
+def move_to_start_command(namespace: NamespaceOption = "") -> None:
+    """Bring the arm of a stack in shadow slowly to its start pose."""
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes import operator
+
+    console.print(operator.move_to_start(namespace))
+
+
+def estop_command(namespace: NamespaceOption = "") -> None:
+    """Emergency stop: brake at once; only disengage and then engage lead back."""
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes import operator
+
+    console.print(operator.emergency_stop(namespace))
+
+
+def instruct_command(
+    instruction: Annotated[str, typer.Argument(help="one that the bundle knows")],
+    namespace: NamespaceOption = "",
+) -> None:
+    """Give a running stack another instruction."""
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes import operator
+
+    console.print(operator.instruct(instruction, namespace) or "instruction changed")
+
+
+def reset_command(
+    seed: Annotated[int | None, typer.Option(help="of the cube's pose; the next one by default")] = None,
+    namespace: NamespaceOption = "",
+) -> None:
+    """Put the simulated arms and the cube back, and begin a new episode."""
+    environment.prepare(may_restart=True)
+    from video2act_ros.nodes import operator
+
+    console.print(operator.reset_simulation(seed, namespace))
