@@ -30,7 +30,8 @@ def test_a_profile_of_ones_own_and_a_part_are_checked_on_demand(tmp_path, monkey
     """`--robot` adds the findings of any file, and a mistake ends with status 1; `--machine` reaches the checks."""
     path, report = tmp_path / "mine.yaml", tmp_path / "doctor.json"
     path.write_text("name: mine\n")
-    monkeypatch.delenv(environment.PROFILE_VARIABLE, raising=False)
+    for variable in environment.PROFILE_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
     options = ["--robot", str(path), "--machine", "gpu_host", "--json", str(report)]
     result = CliRunner().invoke(app, ["doctor", *options])
     findings = json.loads(report.read_text())["findings"]
