@@ -14,7 +14,6 @@ from rich.table import Column, Table
 from video2act_ros.cli.output import console
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.core.whole_files import write_json
-from video2act_ros.doctor.clock_checks import check_clock_synchronisation
 from video2act_ros.doctor.findings import Finding, Level
 from video2act_ros.doctor.machine import Machine, ThisMachine
 from video2act_ros.doctor.ros_checks import check_ros
@@ -59,6 +58,7 @@ def diagnose(
         profiles: robot profiles to check beside those of the share folder.
         models: also import torch.
     """
+    from video2act_ros.doctor.clock_checks import check_clock_synchronisation
     from video2act_ros.doctor.stack_checks import check_device, check_profile, check_stack
 
     yield from check_timing(machine)
