@@ -94,7 +94,10 @@ class ReportWatch:
             text = f"{system} does not compare its clock; run one version of this package on every machine"
             yield Problem(Outcome.HOLD, text)
         elif None in rows.values():
-            text = f"{system}'s clock is not compared with this machine's yet; wait a second, then check the network"
+            text = (
+                f"{system}'s clock is not compared with this machine's yet, or too slowly to tell; "
+                "wait a few seconds, then check the network and this machine's load"
+            )
             yield Problem(Outcome.HOLD, text)
         for check, value_s in rows.items():
             if value_s is not None:
