@@ -69,7 +69,8 @@ def run_trial(fault: Fault, bench: Bench, seed: int) -> FaultResult:
         stood_s = _wait_for_stop(bench, started_s, bound_s)
         reason = _wait_for_reason(bench, started_s, fault.says)
         outcome = _outcome(bench, started_s, stood_s)
-    recovered = _recover(bench)
+    obstacle = _recover(bench)
+    recovered = obstacle is None
     watch.commands.recording = False
     if recovered:
         node.disengage(STEP_S)
@@ -81,7 +82,7 @@ def run_trial(fault: Fault, bench: Bench, seed: int) -> FaultResult:
         limit_violations=watch.violations,
         reason_reported=reason,
         recovered=recovered,
-        detail=watch.detail,
+        detail=watch.detail if obstacle is None else f"{watch.detail}; not recovered: {obstacle}",
     )
 
 
@@ -125,8 +126,8 @@ def _outcome(bench: Bench, started_s: float, stood_s: float | None) -> str:
     return "slow" if any(item.slow for item in seen) else NO_REACTION
 
 
-def _recover(bench: Bench) -> bool:
-    """Re-engage where that is needed; return whether the arm is driven by new chunks again."""
+def _recover(bench: Bench) -> str | None:
+    """Re-engage where that is needed; return what keeps the arm from being driven by new chunks, None: nothing."""
     node, watch = bench.node, bench.watch
     undone_s = time.time()
     try:
@@ -144,6 +145,8 @@ def _recover(bench: Bench) -> bool:
             RECOVERY_S,
             "the arm to be driven again",
         )
-    except StackFailure:
-        return False
-    return True
+    except StackFailure as error:
+        with node.changed:
+            state = watch.states[-1] if watch.states else None
+        return f"{error} ({state.state}: {state.reason})" if state is not None else str(error)
+    return None

@@ -67,7 +67,7 @@ class SimRobotNode(ManagedNode):
         self._faults.set(self.config.fault)
         self._robot = LiveRobot(
             get_task(self.config.task),
-            ArmDriver(self.profile.joints, self.config.command_timeout_s),
+            ArmDriver(self.profile.joints, self.config.command_timeout_s, self.profile.command_speed),
             LiveSettings(
                 self.config.joint_rate_hz,
                 self.config.camera_rate_hz,

@@ -23,7 +23,8 @@ class MockRobot:
         self._names = profile.joint_names
         joints = {joint.name: joint for joint in profile.joints}
         self._drivers = [
-            ArmDriver([joints[name] for name in output.joints], timeout_s) for output in profile.commands
+            ArmDriver([joints[name] for name in output.joints], timeout_s, profile.command_speed)
+            for output in profile.commands
         ]
         self._indices = [
             np.array([self._names.index(name) for name in output.joints]) for output in profile.commands
