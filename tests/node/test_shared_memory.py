@@ -1,9 +1,10 @@
-"""Too little shared memory, told by real nodes."""
+"""Shared memory of real processes: too little of it is told, and ports of killed processes are left alone."""
 
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,31 @@ def test_a_process_says_it_once_at_its_start(robot):
         pytest.skip("mount namespaces are not permitted")
     assert process.returncode == 0
     assert sum(LINE in text for text in told) == 1, told
+
+
+def own_ports(pid):
+    """Return the names of the shared-memory ports whose locks a process holds."""
+    files = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    return {Path(file).name for file in files if "_port" in file and file.endswith("_el")}
+
+
+def test_a_restarted_process_takes_no_port_of_its_killed_forerunner(world, robot, context):
+    """Who wrote to the killed process may go on doing so: on its port the new one might hear nothing for good."""
+    environ = os.environ | {"ROS_DOMAIN_ID": str(context.get_domain_id())}
+    options = ["--ros-args", "-p", f"robot:={robot}", "-p", "diagnostics_period_s:=0.1"]
+    ports = []
+    for _ in range(3):
+        world.problems.clear()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "video2act_ros.nodes.command_node", *options], env=environ
+        )
+        try:
+            world.wait_for(lambda: "/command" in world.problems, "the command node")
+            ports.append(own_ports(process.pid))
+        finally:
+            process.kill()
+            process.wait(TIMEOUT_S)
+    if not any(ports):
+        pytest.skip("the transport uses no shared memory here")
+    assert not ports[0] & ports[1]
+    assert not ports[1] & ports[2]

@@ -8,6 +8,7 @@ from sensor_msgs.msg import JointState
 
 from video2act_ros.nodes.system1_node import System1Node
 from video2act_ros.nodes.system2_node import System2Node
+from video2act_ros.ros import model_node
 from video2act_ros.ros.convert import ns_to_stamp, stamp_to_ns
 from video2act_ros.ros.convert_policy import chunk_from_message, latents_from_message
 
@@ -193,3 +194,24 @@ def test_both_systems_tell_that_the_command_node_fell_silent(systems, world):
         return not any("no run state" in world.problems[node] for node in ("/system1", "/system2"))
 
     world.wait_for(told_no_more, "the run state to be heard again")
+
+
+def test_a_process_that_never_hears_the_command_node_ends_to_be_started_again(systems, world, monkeypatch):
+    """Only while the command node is there, and only where nothing of it ever arrived."""
+    monkeypatch.setattr(model_node, "_DEAF_S", 0.3)
+    world.wait_for(lambda: all(node.exit_status == 1 for node in systems), "the end of both")
+    world.run_state(1)
+    world.wait_for(lambda: all(node.exit_status is None for node in systems), "the first run state")
+    world.publishing.discard("run_state")
+    for node in ("/system1", "/system2"):
+        world.wait_for_problem(node, "no run state for")
+    assert all(node.exit_status is None for node in systems)
+
+
+def test_a_process_without_a_command_node_waits_for_it(systems, world, monkeypatch):
+    """A machine that starts before the robot does is not deaf."""
+    world.destroy_publisher(world.state)
+    monkeypatch.setattr(model_node, "_DEAF_S", 0.5)
+    for node in ("/system1", "/system2"):
+        world.wait_for_problem(node, "no run state for")
+    assert all(node.exit_status is None for node in systems)

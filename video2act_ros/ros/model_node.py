@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
 _STOP_S = 1.0
 _SILENT_S = 1.0  # without a run state, of which ten come each second
+_DEAF_S = 20.0  # without a first run state although somebody publishes it; discovery takes up to ten
 
 Model = TypeVar("Model", bound="LoadedPolicy | LoadedEncoder")
 
@@ -106,13 +106,20 @@ class ModelNode(ManagedNode, Generic[Model]):
     def start(self) -> None:
         """Begin to follow the run state and to work."""
         self.run_context = RunContext()
-        self._heard_s = math.inf  # monotonic; infinite until the first run state
+        self._heard_s = time.monotonic()  # of the newest run state; until the first one, the start
+        self._deaf_since_s: float | None = time.monotonic()  # None once a run state was heard
         self.worker = Worker(
             "model", self._work, self.config.rate_hz, lambda error: self.report_problem("model", error)
         )
         self.worker.start()
         self.switch.start()
         self.subscribe(RunState, "run_state", self._on_run_state, qos.LATCHED)
+
+    @property
+    def exit_status(self) -> int | None:
+        """1 where the command node is there and its run states never come: only a new process can mend that."""
+        deaf_since_s = getattr(self, "_deaf_since_s", None) if self.state_name == "active" else None
+        return None if deaf_since_s is None or time.monotonic() - deaf_since_s <= _DEAF_S else 1
 
     def stop(self) -> None:
         """End the worker after its present step."""
@@ -166,6 +173,19 @@ class ModelNode(ManagedNode, Generic[Model]):
             self.health.resolve("command")
         else:
             self.health.problem("command", f"no run state for {silent_s:.1f} s; check the command node")
+        self._watch_deafness()
+
+    def _watch_deafness(self) -> None:
+        """Count the time only while somebody publishes run states; tell when the process is about to end."""
+        if self._deaf_since_s is None:
+            return
+        if not self.count_publishers("run_state"):
+            self._deaf_since_s = time.monotonic()
+        elif self.exit_status is not None:
+            self.get_logger().error(
+                "the command node publishes and nothing of it arrives here: the transport of this process does not "
+                "work; it ends, to be started again"
+            )
 
     def _check_again(self, parameters: list[Parameter]) -> SetParametersResult:
         """Refuse to load the running bundle's name again where its files on disk cannot run here."""
@@ -238,7 +258,7 @@ class ModelNode(ManagedNode, Generic[Model]):
             self.health.problem(camera.name, text)
 
     def _on_run_state(self, message: RunState) -> None:
-        self._heard_s = time.monotonic()
+        self._heard_s, self._deaf_since_s = time.monotonic(), None
         context, previous = run_context_from_message(message), self.run_context
         if context != previous:
             self.run_context = context
