@@ -29,8 +29,8 @@ class ArmDriver:
     The reference is a function of explicit time and belongs to one thread. Between the reference and the
     next point it runs a cubic (as a trajectory controller does when points carry velocities). Past the last
     point, or once no command has come for `timeout_s`, it decelerates at the joints' acceleration limits
-    and holds: it never stops at speed and never runs on. What a late command missed is made up for within the
-    speed and acceleration that commands keep themselves, since servos overshoot anything quicker.
+    and holds: it never stops at speed and never runs on. What a late command missed is made up for within
+    `command_speed` of the joints' velocity limits: the servos overshoot the reference's speed.
     """
 
     def __init__(self, joints: Sequence[Joint], timeout_s: float, command_speed: float = 1.0) -> None:
@@ -94,13 +94,14 @@ class ArmDriver:
         elapsed_s = now_s - self._time_s
         if elapsed_s <= 0:
             return self._positions.copy()
-        before = self._positions, self._velocities
+        before, most = self._positions, self._velocity_max * elapsed_s
         self._points = [point for point in self._points if point.time_s > self._time_s]
         if self._points and now_s - self._commanded_s <= self._timeout_s:
             self._follow(self._points[0], now_s)
         else:
             self._brake(elapsed_s)
-        self._bound(*before, elapsed_s)
+        self._velocities = np.clip(self._velocities, -self._velocity_max, self._velocity_max)
+        self._positions = before + np.clip(self._positions - before, -most, most)
         clipped = np.clip(self._positions, self._low, self._high)
         self._velocities[clipped != self._positions] = 0.0
         self._positions, self._time_s = clipped, now_s
@@ -122,25 +123,6 @@ class ArmDriver:
         a, b = 2 * -delta + tangent0 + tangent1, 3 * delta - 2 * tangent0 - tangent1
         self._positions = ((a * u + b) * u + tangent0) * u + start
         self._velocities = ((3 * a * u + 2 * b) * u + tangent0) / span_s
-
-    def _bound(self, positions: Array, velocities: Array, elapsed_s: float) -> None:
-        """Let the step from `positions` at `velocities` change no speed faster than the joints' limits allow.
-
-        What is wanted moves at `self._velocities`; the way that is missing to it is made up for at a speed from which
-        half the acceleration limit still stops there.
-        """
-        change = self._acceleration_max * elapsed_s
-        missing = self._positions - positions - self._velocities * elapsed_s
-        extra = np.minimum(np.abs(missing) / elapsed_s, np.sqrt(self._acceleration_max * np.abs(missing)))
-        speed = np.clip(
-            self._velocities + np.sign(missing) * extra,
-            np.maximum(velocities - change, -self._velocity_max),
-            np.minimum(velocities + change, self._velocity_max),
-        )
-        reached = positions + speed * elapsed_s
-        late = ~np.isclose(reached, self._positions, rtol=0.0, atol=1e-9)
-        self._positions = np.where(late, reached, self._positions)
-        self._velocities = np.where(late, speed, self._velocities)
 
     def _brake(self, elapsed_s: float) -> None:
         """Decelerate every joint for `elapsed_s` and stop at rest."""

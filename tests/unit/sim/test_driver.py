@@ -72,8 +72,8 @@ def test_joint_names_decide_the_order() -> None:
     driver = ArmDriver(PROFILE.joints, 1.0)
     goal = START + 0.05
     names = PROFILE.joint_names[::-1]
-    driver.command(names, [TrajectoryPoint(0.3, goal[::-1], np.zeros(14))], 0.0)
-    np.testing.assert_allclose(run(driver, 0.0, 0.3)[-1], np.clip(goal, driver._low, driver._high), atol=1e-9)
+    driver.command(names, [TrajectoryPoint(0.1, goal[::-1], np.zeros(14))], 0.0)
+    np.testing.assert_allclose(run(driver, 0.0, 0.1)[-1], np.clip(goal, driver._low, driver._high), atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -100,53 +100,15 @@ def test_the_reference_stays_within_the_position_limits() -> None:
     np.testing.assert_allclose(run(driver, 0.0, 2.6)[-1], PROFILE.array("position_max"))
 
 
-def accelerations(path: np.ndarray) -> np.ndarray:
-    """Return the changes of speed between the steps (T - 1, J), as shares of the limits; it begins at rest."""
-    speeds = np.diff(np.concatenate([path[:1], path]), axis=0) / STEP_S
-    return np.diff(speeds, axis=0) / STEP_S / PROFILE.array("acceleration_max")
-
-
-@pytest.mark.parametrize("command_speed", [1.0, 0.7])
-def test_a_late_command_is_made_up_for_within_the_limits_of_commands(command_speed: float) -> None:
-    """Messages that are nearly due when they come make no leap of the reference; it arrives without overshoot."""
-    driver = ArmDriver(PROFILE.joints, 5.0, command_speed)
-    goal = np.clip(START + 0.5, PROFILE.array("position_min"), PROFILE.array("position_max"))
-    steps = [START]
-    for now_s in np.arange(0.0, 1.5, STEP_S):
-        driver.command(PROFILE.joint_names, [TrajectoryPoint(now_s + 0.004, goal, np.zeros(14))], now_s)
-        steps.append(driver.update(now_s + STEP_S))
-    path = np.array(steps)
-    speeds = np.abs(np.diff(path, axis=0)) / STEP_S
-    assert np.all(speeds <= command_speed * PROFILE.array("velocity_max") * (1.0 + 1e-9))
-    assert np.abs(accelerations(path)).max() <= 1.0 + 1e-6
-    np.testing.assert_allclose(path[-1], goal, atol=1e-6)
-    assert np.all(path <= goal + 1e-3)
-
-
-def test_commands_that_are_late_for_a_while_leave_the_arm_behind_and_then_on_its_way() -> None:
-    """A stall of 60 ms at speed: braked, made up for within the limits, and exactly on the way again."""
-    driver = ArmDriver(PROFILE.joints, 0.2, 0.7)
-    period_s, speed, joint = 0.02, 1.0, 8
-    way = np.clip(4.0 * np.arange(400) * period_s / speed, 0.0, 1.0)  # share of the speed, up within 0.25 s
-    positions = START[joint] + np.concatenate([[0.0], np.cumsum(way[1:] + way[:-1]) / 2]) * speed * period_s
-    path, gap = [], []
-    for tick in range(60):
-        due = tick + 1
-        if not 30 <= tick < 33:  # these are lost
-            goal, velocities = START.copy(), np.zeros(14)
-            goal[joint], velocities[joint] = positions[due], way[due] * speed
-            point = TrajectoryPoint(due * period_s, goal, velocities)
-            driver.command(PROFILE.joint_names, [point], tick * period_s)
-        for half in (0.5, 1.0):
-            path.append(driver.update((tick + half) * period_s))
-        gap.append(positions[due] - path[-1][joint])
-    path = np.array(path)
-    speeds = np.abs(np.diff(path[:, joint])) / STEP_S
-    assert max(gap[:30]) < 1e-9
-    assert max(gap) > 0.01
-    assert abs(gap[-1]) < 1e-6
-    assert speeds.max() <= 0.7 * PROFILE.array("velocity_max")[joint]
-    assert np.abs(accelerations(path)[:, joint]).max() <= 1.0 + 1e-6
+@pytest.mark.parametrize("share", [1.0, 0.7])
+def test_a_late_command_is_made_up_for_within_the_velocity_limit(share: float) -> None:
+    """A message that is nearly due when it comes makes no leap of the reference."""
+    driver = ArmDriver(PROFILE.joints, 5.0, share)
+    goal = PROFILE.array("start") + 0.05
+    driver.command(PROFILE.joint_names, [TrajectoryPoint(0.004, goal, np.zeros(14))], 0.0)
+    way = run(driver, 0.0, 0.1)
+    speeds = np.abs(np.diff(way, axis=0)) / STEP_S
+    assert np.all(speeds <= share * PROFILE.array("velocity_max") * (1.0 + 1e-9))
 
 
 def test_it_tells_that_commands_ended_in_mid_motion() -> None:
