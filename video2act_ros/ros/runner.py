@@ -25,7 +25,7 @@ from video2act_ros.ros.stack import MOCK_DRIVER, RECORDER, SIM_ROBOT, STACKS, No
 from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
 _STOP_S = 1.5  # for the nodes, while the simulated robot still runs
-_KILL_S = 5.0  # then for what is left, before it is killed; leaving a transport with killed processes takes seconds at times
+_KILL_S = 5.0  # then for what is left: leaving a transport beside killed processes can take seconds
 _RECORDER_STOP_S = CLOSE_S + 2.0  # what waits must reach the disk
 _LAST_LINES = 5
 
