@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -13,34 +14,22 @@ from video2act_ros.ros import environment
 
 def engage_command(namespace: NamespaceOption = "") -> None:
     """Let the policy drive the arm of a running stack."""
-    environment.prepare(may_restart=True)
-    from video2act_ros.nodes import operator
-
-    console.print(operator.engage(namespace))
+    console.print(_operator().engage(namespace))
 
 
 def disengage_command(namespace: NamespaceOption = "") -> None:
     """Brake the arm to a hold and stop sending commands."""
-    environment.prepare(may_restart=True)
-    from video2act_ros.nodes import operator
-
-    console.print(operator.disengage(namespace))
+    console.print(_operator().disengage(namespace))
 
 
 def move_to_start_command(namespace: NamespaceOption = "") -> None:
     """Bring the arm of a stack in shadow slowly to its start pose."""
-    environment.prepare(may_restart=True)
-    from video2act_ros.nodes import operator
-
-    console.print(operator.move_to_start(namespace))
+    console.print(_operator().move_to_start(namespace))
 
 
 def estop_command(namespace: NamespaceOption = "") -> None:
     """Emergency stop: brake at once; only disengage and then engage lead back."""
-    environment.prepare(may_restart=True)
-    from video2act_ros.nodes import operator
-
-    console.print(operator.emergency_stop(namespace))
+    console.print(_operator().emergency_stop(namespace))
 
 
 def instruct_command(
@@ -48,10 +37,7 @@ def instruct_command(
     namespace: NamespaceOption = "",
 ) -> None:
     """Give a running stack another instruction."""
-    environment.prepare(may_restart=True)
-    from video2act_ros.nodes import operator
-
-    console.print(operator.instruct(instruction, namespace) or "instruction changed")
+    console.print(_operator().instruct(instruction, namespace) or "instruction changed")
 
 
 def reset_command(
@@ -59,7 +45,12 @@ def reset_command(
     namespace: NamespaceOption = "",
 ) -> None:
     """Put the simulated arms and the cube back, and begin a new episode."""
+    console.print(_operator().reset_simulation(seed, namespace))
+
+
+def _operator() -> ModuleType:
+    """Return what calls a stack's services, once this process is ready for ROS."""
     environment.prepare(may_restart=True)
     from video2act_ros.nodes import operator
 
-    console.print(operator.reset_simulation(seed, namespace))
+    return operator
