@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from video2act_ros.core.input_report import InputCheck, InputValue
@@ -52,12 +51,12 @@ class ClockOffset:
     """
 
     def __init__(self) -> None:
-        self._exchanges: deque[tuple[float, ClockExchange]] = deque(maxlen=_KEPT)
+        self._exchanges: list[tuple[float, ClockExchange]] = []
 
     def add(self, exchange: ClockExchange, now_s: float) -> None:
         """Take an exchange that ended at `now_s` of a steady clock; what contradicts it is out of date."""
         agreeing = [row for row in self._exchanges if not exchange.contradicts(row[1])]
-        self._exchanges = deque([*agreeing, (now_s, exchange)], maxlen=_KEPT)
+        self._exchanges = [*agreeing, (now_s, exchange)][-_KEPT:]
 
     def best(self, now_s: float) -> ClockExchange | None:
         """Return the exchange that counts; None where no recent one is known."""

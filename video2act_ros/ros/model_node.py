@@ -118,7 +118,7 @@ class ModelNode(ManagedNode, Generic[Model]):
     @property
     def exit_status(self) -> int | None:
         """1 where the command node is there and its run states never come: only a new process can mend that."""
-        deaf_since_s = getattr(self, "_deaf_since_s", None) if self.state_name == "active" else None
+        deaf_since_s = self._deaf_since_s if self.state_name == "active" else None
         return None if deaf_since_s is None or time.monotonic() - deaf_since_s <= _DEAF_S else 1
 
     def stop(self) -> None:
