@@ -26,6 +26,8 @@ from video2act_msgs.srv import NewEpisode, SetInstruction
 from video2act_ros.nodes import operator
 from video2act_ros.nodes.command_node import CommandNode
 from video2act_ros.ros import qos
+from video2act_ros.ros.command_outputs import CommandPublishers
+from video2act_ros.ros.convert import stamp_to_ns
 from video2act_ros.ros.process import make_executor
 
 TIMEOUT_S = 20.0
@@ -67,6 +69,7 @@ class World(Node):
         self.commands = []  # (topic, message)
         self.positions = {"shoulder": 0.1, "their_elbow": -0.1, "gripper": 0.02}
         self.measuring = self.planning = False
+        self.measured = 0  # joint states sent
         self.image_age = 0.0
         self.clock_ahead = 0.0  # System 2's
         self.speed = 0.1
@@ -126,6 +129,7 @@ class World(Node):
             message = JointState(name=list(self.positions), position=list(self.positions.values()))
             message.header.stamp = self.get_clock().now().to_msg()
             self.joint_publisher.publish(message)
+            self.keep(measured=self.measured + 1)
 
     def plan(self):
         if self.planning and self.state is not None:
@@ -294,6 +298,37 @@ def test_engaged_follows_the_chunks_on_every_output(world):
     assert gripper.position[0] == pytest.approx(0.02, abs=1e-6)
     steps = np.diff([message.data[0] for message in world.sent("shoulder")])
     assert np.all(np.abs(steps) <= 1.0 * 0.02 + 1e-9)
+
+
+def test_after_a_stall_the_motion_goes_on_from_the_way_to_rest(world, monkeypatch):
+    """A driver of trajectories has gone it while no command came: the next one must not pull it back."""
+    world.speed = 0.8
+    world.engage()
+    world.wait_for(lambda: world.positions["their_elbow"] > 0.2, "the elbow to move")
+    publish, stalled, go_on = CommandPublishers.publish, threading.Event(), threading.Event()
+
+    def publish_and_stall(self, command):
+        publish(self, command)
+        if not stalled.is_set():
+            stalled.set()
+            go_on.wait(TIMEOUT_S)
+
+    monkeypatch.setattr(CommandPublishers, "publish", publish_and_stall)
+    assert stalled.wait(TIMEOUT_S)
+    with world.changed:
+        before, seen = len(world.sent("elbow")), world.measured
+    world.wait_for(lambda: world.measured >= seen + 6, "some periods to pass")
+    go_on.set()
+    world.wait_for(lambda: len(world.sent("elbow")) >= before + 3, "more commands")
+    sent = world.sent("elbow")
+    stamps_ns = np.array([stamp_to_ns(message.header.stamp) for message in sent])
+    first = int(np.argmax(np.diff(stamps_ns))) + 1
+    missed = round((stamps_ns[first] - stamps_ns[first - 1]) / 20e6) - 1
+    assert missed >= 4
+    way, point = sent[first - 1].points, sent[first].points[0]
+    begin = way[min(missed, len(way) - 1)]
+    mean_velocity = (point.positions[0] - begin.positions[0]) / 0.02
+    assert mean_velocity == pytest.approx(begin.velocities[0], abs=RATES["acceleration_max"] * 0.02)
 
 
 def test_a_silent_system1_makes_the_arm_hold_until_it_is_back(world):

@@ -27,6 +27,9 @@ class ArmMotion:
     def __init__(self, profile: RobotProfile, period_s: float, start_speed: float, reach_rad: float) -> None:
         self._names = profile.joint_names
         self._arm = ~np.array([joint.gripper for joint in profile.joints])
+        told = [output.joints for output in profile.commands if output.type == "joint_trajectory"]
+        self._coasting = np.isin(self._names, sum(told, ()))  # joints whose driver knows the way to rest
+        self._period_s = period_s
         self._reach_rad = reach_rad
         self._braking_step_s = max(BRAKING_STEP_S, period_s)
         self._settle_ticks = round(SETTLE_S / period_s)
@@ -106,8 +109,14 @@ class ArmMotion:
         joints = ", ".join(f"{name} by {gap:.2f}" for name, gap in named if gap > self._reach_rad)
         return f"further than {self._reach_rad:g} rad from {{}}: {joints}"
 
-    def step(self, now_ns: int, due_ns: int, target: MotionState | None) -> Command:
-        """Advance one period towards `target`, or to a hold without one; the command is due at `due_ns`."""
+    def step(self, now_ns: int, due_ns: int, target: MotionState | None, missed: int = 0) -> Command:
+        """Advance one period towards `target`, or to a hold without one; the command is due at `due_ns`.
+
+        Where `missed` ticks sent nothing, the driver has gone the way to rest of the newest command meanwhile, and
+        the motion goes on from there: to go on from that command would pull the arm back.
+        """
+        if missed:
+            self._limiter.coast(self._coasting, missed * self._period_s)
         state = self._limiter.step(target)
         self._rest_ticks = self._rest_ticks + 1 if self._limiter.stopped else 0
         self._tracking.record(due_ns, state.positions)

@@ -105,6 +105,12 @@ class Limiter:
         self._low, self._high = self._range(self._state[0])
         return self.state
 
+    def coast(self, joints: Mask, time_s: float) -> None:
+        """Go the way to rest for `time_s` with some `joints` (J,): where they are if no command reached them."""
+        self._state = np.where(joints, self._braked(time_s), self._state)
+        self._target_accelerations = None
+        self._low, self._high = self._range(self._state[0])
+
     def braking(self, step_s: float) -> tuple[tuple[float, MotionState], ...]:
         """Return the quickest way to rest from the newest output as (after_s, state), in steps of `step_s`.
 

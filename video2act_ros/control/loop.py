@@ -186,10 +186,13 @@ class ControlLoop:
 
     # -- what it does and tells ---------------------------------------------------------------------
 
-    def tick(self, now_ns: int) -> Command | None:
-        """Return the command for this tick, or None while idle or in shadow, when nothing is sent."""
+    def tick(self, now_ns: int, missed: int = 0) -> Command | None:
+        """Return the command for this tick, or None while idle or in shadow, when nothing is sent.
+
+        `missed` is how many ticks before this one sent nothing although something was to be sent.
+        """
         with self._lock:
-            command = self._supervisor.tick(now_ns)
+            command = self._supervisor.tick(now_ns, missed)
             if command is None:
                 self._standing.set()
             return command

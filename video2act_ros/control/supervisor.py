@@ -123,8 +123,11 @@ class Supervisor:
 
     # -- the tick -----------------------------------------------------------------------------------
 
-    def tick(self, now_ns: int) -> Command | None:
-        """Return the command for this tick, or None while idle or in shadow, when nothing is sent."""
+    def tick(self, now_ns: int, missed: int = 0) -> Command | None:
+        """Return the command for this tick, or None while idle or in shadow, when nothing is sent.
+
+        `missed` is how many ticks before this one sent nothing although something was to be sent.
+        """
         self._watch_clock(now_ns)
         self.would_be = None
         state, due_ns = self.state, now_ns + self._period_ns
@@ -145,7 +148,7 @@ class Supervisor:
             self.would_be = Command(now_ns, target) if good and target is not None else None
             self._obstacles = (*self._refusals(problems), *self._out_of_reach())
             return None
-        command = self.arm.step(now_ns, due_ns, self._wanted(now_ns, target))
+        command = self.arm.step(now_ns, due_ns, self._wanted(now_ns, target), missed)
         self.policy.record(due_ns, command.state.positions)
         return command
 

@@ -73,6 +73,7 @@ class ControlInterface:
         self._thread: RealtimeThread | None = None
         self._clock = TickClock()
         self._last: Command | None = None
+        self._driven_s: float | None = None  # deadline of the newest tick, where it drove the arm
         self._published_version = -1
         self._published_s = 0.0
         self._publish_to(node)
@@ -109,7 +110,7 @@ class ControlInterface:
 
     def start(self) -> None:
         """Begin to tick, in shadow."""
-        self._last = None
+        self._last = self._driven_s = None
         self._clock = TickClock()
         self._loop.start(self._now_ns())
         self._loop.set_instruction(self._config.instruction, self._now_ns())
@@ -140,7 +141,9 @@ class ControlInterface:
 
     def _tick(self, deadline_s: float) -> None:
         stamp_ns = self._clock.stamp_ns(deadline_s, time.monotonic(), self._now_ns())
-        command = self._loop.tick(stamp_ns)
+        missed = 0 if self._driven_s is None else round((deadline_s - self._driven_s) / self._period_s) - 1
+        command = self._loop.tick(stamp_ns, missed)
+        self._driven_s = None if command is None else deadline_s
         if command is not None:
             self._last = command
             self._outputs.publish(command)

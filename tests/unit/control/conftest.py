@@ -158,10 +158,20 @@ class Bench:
                 self.see()
             if self.measuring:
                 self.loop.on_joints(joints(self.time_s, self.measured))
-            command = self.loop.tick(self.now_ns)
-            if command is not None:
-                self.commands.append(command)
-                self.measured = self.measured if self.blocked else command.state.positions
+            command = self._take(self.loop.tick(self.now_ns))
+        return command
+
+    def tick_after(self, missed):
+        """Let ticks pass without one; return the command of the next."""
+        self.time_s += (missed + 1) * PERIOD_S
+        self.see()
+        self.loop.on_joints(joints(self.time_s, self.measured))
+        return self._take(self.loop.tick(self.now_ns, missed))
+
+    def _take(self, command):
+        if command is not None:
+            self.commands.append(command)
+            self.measured = self.measured if self.blocked else command.state.positions
         return command
 
     def tick_until(self, condition, limit=2000, **each):
@@ -204,7 +214,7 @@ class Bench:
 
 @pytest.fixture
 def make_bench(profile):
-    return lambda **options: Bench(profile, **options)
+    return lambda profile=profile, **options: Bench(profile, **options)
 
 
 @pytest.fixture

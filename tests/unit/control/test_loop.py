@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from video2act_ros.control.limiter import JointLimits
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.types import RunMode
 
@@ -154,6 +155,29 @@ def test_a_stale_chunk_decelerates_to_a_hold_and_recovers(bench):
     bench.chunk(np.repeat(bench.measured[None], 30, axis=0))
     bench.tick()
     assert bench.mode is RunMode.ENGAGED
+
+
+@pytest.mark.parametrize("missed", [1, 3, 40])
+def test_after_missed_ticks_the_motion_goes_on_from_the_way_to_rest(bench, profile, missed):
+    """The driver has gone it meanwhile: the next command neither pulls the arm back nor leaps."""
+    bench.drive()
+    newest = bench.commands[-1]
+    way = [newest.state, *(state for _, state in newest.braking)]  # a point per period
+    begin, most = way[min(missed, len(way) - 1)], JointLimits.of(profile).acceleration_max * PERIOD_S
+    state = bench.tick_after(missed).state
+    assert np.all(np.abs((state.positions - begin.positions) / PERIOD_S - begin.velocities) <= most)
+    assert np.all(np.abs(state.velocities - begin.velocities) <= most)
+
+
+def test_after_missed_ticks_a_driver_of_plain_positions_goes_on_from_the_newest(make_bench, profile):
+    """It stood there meanwhile: the way to rest is not told to it."""
+    output = profile.commands[0].model_copy(update={"type": "forward_position"})
+    bench = make_bench(profile.model_copy(update={"commands": (output,)}))
+    bench.drive()
+    before = bench.commands[-1].state
+    bench.tick_after(3)
+    bench.assert_within_limits()
+    assert np.all(bench.commands[-1].state.velocities[:2] > 0.9 * before.velocities[:2])
 
 
 def test_stale_joint_states_decelerate_to_a_hold(bench):
