@@ -159,11 +159,8 @@ class SimRobotNode(ManagedNode):
         reader = CommandReader(output)
 
         def receive(message: Any) -> None:
-            now_ns = self._stamp(0.0) if self._sim_clock is None else None
-
             def apply(driver: ArmDriver, time_s: float) -> None:
-                reference_ns = self._stamp(time_s) if now_ns is None else now_ns
-                driver.command(*reader.read(message, time_s, reference_ns), time_s)
+                driver.command(*reader.read(message, time_s, self._stamp(time_s)), time_s)
 
             self._robot.command(apply)
 
