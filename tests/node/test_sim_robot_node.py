@@ -229,6 +229,7 @@ def test_the_fault_parameter_breaks_the_driver_and_heals_it(user, robot_node):
     assert set_fault(user, "joint_states_nan").successful
     user.wait_for(lambda: np.all(np.isnan(user.newest())), "NaN")
     assert np.all(np.isfinite(true[-1].position))
+    assert len(true[-1].effort) == 14
     assert set_fault(user, "joint_states_stop").successful
     known = len(true)
     user.wait_for(lambda: len(true) > known + 5, "the undisturbed joint states to go on")

@@ -25,6 +25,12 @@ More than contact chatter and a servo's last creeping; a sixth of the slowest mo
 MARGIN = 0.1
 """Share by which measured joints may pass the limits of commands: of the range, and of the speed limit."""
 
+PUSHED_NM = 2.0
+"""Torque by contacts on an arm joint from which on its speed is not the driver's doing; a cube's weight gives 0.9."""
+
+PUSHED_S = 0.1
+"""How long a blow lasts in the joints' speeds."""
+
 
 def braking_time_s(profile: RobotProfile) -> float:
     """Return how long the slowest joint needs from full speed to rest, within acceleration and jerk limits."""
@@ -39,7 +45,8 @@ class StopCheck:
     """Takes the measured joints of one trial in order. Not thread-safe.
 
     An arm stands from the start of a window of `WINDOW_S` on in which no arm joint moves by more than
-    `STILL_RAD`. Grippers do not count: fingers chatter on what they hold.
+    `STILL_RAD`. Grippers do not count: fingers chatter on what they hold. Speeds are judged where no contact
+    pushes the arm: what an obstacle does to a joint is no command's doing.
     """
 
     def __init__(self, limits: JointLimits, arm: NDArray[np.bool_]) -> None:
@@ -52,15 +59,21 @@ class StopCheck:
         self._still_s: list[float] = []  # starts of windows in which the arm stood
         self.speed = 0.0  # of the fastest arm joint in the newest sample [rad/s]
         self.samples = 0
+        self.pushed = 0  # samples whose speeds were not judged
+        self._pushed_s = -np.inf  # when a contact last pushed the arm
         self.outside = 0  # samples outside the limits + 10 %
         self.largest_speed = 0.0  # of all samples and joints, as a share of its limit
         self.fastest_joint = 0  # whose that was
 
-    def add(self, time_s: float, positions: Vector, velocities: Vector) -> None:
-        """Take the next sample: (J,) positions and velocities in policy units."""
+    def add(self, time_s: float, positions: Vector, velocities: Vector, torques: Vector) -> None:
+        """Take the next sample: (J,) positions and velocities in policy units, torques by contacts [N m]."""
         self.speed = float(np.max(np.abs(velocities[self._arm])))
         bad = bool(np.any(positions < self._low) or np.any(positions > self._high))
-        shares = np.abs(velocities) / self._limits.velocity_max
+        if np.any(np.abs(torques[self._arm]) > PUSHED_NM):
+            self._pushed_s = time_s
+        pushed = time_s - self._pushed_s <= PUSHED_S
+        self.pushed += pushed
+        shares = np.abs(velocities) / self._limits.velocity_max * (not pushed)
         joint = int(np.argmax(shares))
         if shares[joint] > self.largest_speed:
             self.largest_speed, self.fastest_joint = float(shares[joint]), joint

@@ -83,7 +83,8 @@ class FaultWatch:
         fastest = f"{100.0 * stop.largest_speed:.0f} % of {self._node.profile.joint_names[stop.fastest_joint]}'s limit"
         return (
             f"{commands.outside} of {commands.commands} commands outside (largest {largest} of the limit), "
-            f"{stop.outside} of {stop.samples} measured samples outside (largest speed {fastest})"
+            f"{stop.outside} of {stop.samples} measured samples outside (largest speed {fastest}; "
+            f"in {stop.pushed} samples an obstacle pushed the arm)"
         )
 
     @property
@@ -110,7 +111,8 @@ class FaultWatch:
         positions = profile.to_policy(np.array(message.position))
         velocities = profile.to_policy(np.array(message.velocity)) - self._still  # rates have no offset
         with self._node.changed:
-            self.stop.add(stamp_to_ns(message.header.stamp) / NS_PER_S, positions, velocities)
+            stamp_s = stamp_to_ns(message.header.stamp) / NS_PER_S
+            self.stop.add(stamp_s, positions, velocities, np.array(message.effort))
             self._node.changed.notify_all()
 
     def _on_state(self, message: RunState) -> None:

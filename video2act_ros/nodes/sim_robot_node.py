@@ -112,10 +112,12 @@ class SimRobotNode(ManagedNode):
             return round(time_s * NS_PER_S) + self._faults.clock_offset_ns
         return int(self.get_clock().now().nanoseconds) + self._faults.clock_offset_ns
 
-    def _publish_joints(self, stamp_ns: int, positions: Array, velocities: Array) -> None:
+    def _publish_joints(self, stamp_ns: int, positions: Array, velocities: Array, torques: Array) -> None:
         with self.reporting("joints"):
             if self._true_joints.get_subscription_count():
-                self._true_joints.publish(_joint_state(time.time_ns(), positions, velocities))
+                message = _joint_state(time.time_ns(), positions, velocities)
+                message.effort = torques.tolist()
+                self._true_joints.publish(message)
             spoilt = self._faults.joints(positions, velocities)
             if spoilt is not None:
                 self._joints.publish(_joint_state(stamp_ns, *spoilt))

@@ -119,6 +119,13 @@ class AlohaSim:
         """Return the measured joint velocities, (14,) rad/s and m/s."""
         return self._data.qvel[self._dofs].copy()
 
+    def contact_torques(self) -> Array:
+        """Return what contacts exert on the joints now, (14,) N m, and N on a gripper's left finger."""
+        data, count = self._data, self._data.nefc
+        contact = data.efc_type[:count] >= int(mujoco.mjtConstraint.mjCNSTR_CONTACT_FRICTIONLESS)
+        jacobian = data.efc_J.reshape(-1, self.model.nv)[:count]  # dense: MuJoCo's choice for few joints
+        return (jacobian[contact].T @ data.efc_force[:count][contact])[self._dofs]
+
     def snapshot(self) -> Array:
         """Return a copy of the whole configuration, (nq,) float64, for a renderer in another thread."""
         return self._data.qpos.copy()

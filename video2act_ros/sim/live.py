@@ -50,12 +50,13 @@ class LiveEvents:
     """What the live robot tells, each from the thread where it happens.
 
     `stamp` is asked for the capture time [ns] at simulated time [s]; `joints` gets (stamp_ns, positions
-    (J,), velocities (J,)) in robot units; `images` gets (stamp_ns, {camera: (H, W, 3) uint8 RGB});
-    `success` is called on every change; `ticked` after every physics period with simulated time [s].
+    (J,), velocities (J,)) in robot units and the largest torques by contacts since the last time (J,) [N m, N];
+    `images` gets (stamp_ns, {camera: (H, W, 3) uint8 RGB}); `success` is called on every change; `ticked`
+    after every physics period with simulated time [s].
     """
 
     stamp: Callable[[float], int]
-    joints: Callable[[int, Array, Array], None]
+    joints: Callable[[int, Array, Array, Array], None]
     images: Callable[[int, dict[str, ImageArray]], None]
     success: Callable[[bool], None]
     ticked: Callable[[float], None]
@@ -152,6 +153,7 @@ class LiveRobot:
         period_s = PHYSICS_STEPS * self._sim.step_s
         deadline_s = time.monotonic()
         next_joint_s = next_camera_s = self._time_s
+        torques = np.zeros(len(self._driver.joint_names))
         succeeded = False
         while not self._stopping.is_set():
             with self._lock:
@@ -160,12 +162,13 @@ class LiveRobot:
                 positions, velocities = self._sim.positions(), self._sim.velocities()
                 if camera_due:
                     self._snapshots.put(Snapshot(stamp_ns, self._sim.snapshot()))
-                self._step(period_s)
+                torques = np.maximum(torques, self._step(period_s))
                 self._due_s = deadline_s
                 changed = self._monitor.update(self._sim) != succeeded
                 succeeded = self._monitor.succeeded
             if joints_due:
-                self._events.joints(stamp_ns, positions, velocities)
+                self._events.joints(stamp_ns, positions, velocities, torques)
+                torques = np.zeros_like(torques)
                 next_joint_s += 1 / self._settings.joint_rate_hz
             if camera_due:
                 next_camera_s += 1 / self._settings.camera_rate_hz
@@ -174,12 +177,16 @@ class LiveRobot:
             self._events.ticked(self._time_s)
             deadline_s = self._sleep_until(deadline_s + period_s)
 
-    def _step(self, period_s: float) -> None:
+    def _step(self, period_s: float) -> Array:
+        """Advance one period; return the largest torques by contacts (J,)."""
+        torques = []
         for _ in range(PHYSICS_STEPS):
             self._time_s += self._sim.step_s
             self._sim.set_targets(self._driver.update(self._time_s))
             self._sim.step(1)
+            torques.append(np.abs(self._sim.contact_torques()))
         self._stepped_s += period_s
+        return np.max(torques, axis=0)
 
     def _sleep_until(self, deadline_s: float) -> float:
         """Sleep to the deadline; return it, or the present when it lies too far back."""

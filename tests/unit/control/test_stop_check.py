@@ -7,6 +7,7 @@ from video2act_ros.control.limiter import JointLimits
 from video2act_ros.control.stop_check import StopCheck, braking_time_s
 
 PERIOD_S = 0.01
+NO_TORQUE = np.zeros(3)
 
 
 @pytest.fixture
@@ -19,7 +20,12 @@ def feed(check, positions, start_s=0.0):
     """Feed one joint's positions at 100 Hz; the others rest."""
     velocities = np.gradient(positions, PERIOD_S)
     for index, (position, velocity) in enumerate(zip(positions, velocities, strict=True)):
-        check.add(start_s + index * PERIOD_S, np.array([0.0, position, 0.5]), np.array([0.0, velocity, 0.0]))
+        check.add(
+            start_s + index * PERIOD_S,
+            np.array([0.0, position, 0.5]),
+            np.array([0.0, velocity, 0.0]),
+            NO_TORQUE,
+        )
 
 
 def test_the_stand_begins_where_the_motion_ends(check):
@@ -43,17 +49,32 @@ def test_small_chatter_and_moving_fingers_do_not_hide_a_stand(check):
     random = np.random.default_rng(0)
     for index in range(50):
         positions = np.array([0.0, 0.3 + random.uniform(-1e-3, 1e-3), 0.5 + 0.01 * index])
-        check.add(index * PERIOD_S, positions, np.zeros(3))
+        check.add(index * PERIOD_S, positions, np.zeros(3), NO_TORQUE)
     assert check.stood_at_s(0.0) == pytest.approx(0.0)
 
 
 def test_measured_joints_may_pass_their_limits_by_a_tenth(check):
     """Positions by a tenth of the range, speeds by a tenth of the limit; not more."""
-    check.add(0.0, np.array([2.3, 0.0, 0.5]), np.array([0.0, 1.05, 0.0]))
+    check.add(0.0, np.array([2.3, 0.0, 0.5]), np.array([0.0, 1.05, 0.0]), NO_TORQUE)
     assert check.outside == 0
-    check.add(0.01, np.array([2.5, 0.0, 0.5]), np.zeros(3))
-    check.add(0.02, np.zeros(3), np.array([0.0, -1.2, 0.0]))
+    check.add(0.01, np.array([2.5, 0.0, 0.5]), np.zeros(3), NO_TORQUE)
+    check.add(0.02, np.zeros(3), np.array([0.0, -1.2, 0.0]), NO_TORQUE)
     assert check.outside == 2
+
+
+def test_what_an_obstacle_does_to_the_speed_is_not_judged(check):
+    """A blow on the arm and its end; positions are judged all the same, and a gripper's grasp is no blow."""
+    fast, blow = np.array([0.0, -3.0, 0.0]), np.array([0.0, 5.0, 0.0])
+    check.add(0.0, np.zeros(3), fast, blow)
+    check.add(0.09, np.zeros(3), fast, NO_TORQUE)
+    assert check.outside == 0
+    assert check.pushed == 2
+    assert check.largest_speed == 0.0
+    check.add(0.2, np.array([2.5, 0.0, 0.5]), np.zeros(3), blow)
+    assert check.outside == 1
+    check.add(0.4, np.zeros(3), fast, np.array([0.0, 0.5, 50.0]))
+    assert check.outside == 2
+    assert check.pushed == 3
 
 
 def test_braking_time_is_that_of_a_jerk_limited_stop(robot_profile):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from video2act_ros.core.errors import InputError
-from video2act_ros.sim.aloha import JOINT_NAMES, START_POSITIONS, AlohaSim
+from video2act_ros.sim.aloha import GRIPPERS, JOINT_NAMES, START_POSITIONS, AlohaSim
+
+ARM_JOINTS = np.delete(np.arange(14), GRIPPERS)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,20 @@ def test_the_cube_rests_on_the_table_where_it_was_put(sim: AlohaSim) -> None:
     np.testing.assert_allclose(sim.cube_position(), (0.05, 0.45, 0.02), atol=1e-3)
     assert sim.cube_on_table()
     assert sim.fingers_on_cube("right") == 0
+
+
+def test_contacts_are_told_as_torques_on_the_joints_that_they_push(sim: AlohaSim) -> None:
+    """Nothing in the air; an arm that is pressed on the table feels it in the shoulder, the other arm does not."""
+    sim.reset()
+    sim.step(50)
+    assert np.abs(sim.contact_torques()[ARM_JOINTS]).max() < 0.01
+    pressing = START_POSITIONS.copy()
+    pressing[8] = 1.2
+    sim.set_targets(pressing)
+    sim.step(500)
+    torques = np.abs(sim.contact_torques())
+    assert torques[8] > 5.0
+    assert torques[:6].max() < 0.01
 
 
 def test_targets_are_clipped_to_the_servos(sim: AlohaSim) -> None:
