@@ -20,6 +20,7 @@ OUTCOMES = {
     "estop_in_motion": "fault",
     "old_epoch_chunk": "hold",
     "kill_system2": "hold",
+    "pause_command": "driver_hold",
 }
 
 

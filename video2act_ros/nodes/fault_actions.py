@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.srv import SetParameters
@@ -38,6 +39,14 @@ class Bench:
     stack: StackRunner
     node: DemoNode
     watch: FaultWatch
+
+    @property
+    def commanding(self) -> bool:
+        """Whether the command node runs: it has neither ended nor been stopped."""
+        if "command_node" not in self.stack.running():
+            return False
+        stat = Path(f"/proc/{self.stack.pid('command_node')}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] != "T"
 
 
 Action = Callable[[Bench], contextlib.AbstractContextManager[Callable[[], None]]]
@@ -74,6 +83,18 @@ def kill(executable: str) -> Action:
     def action(bench: Bench) -> Iterator[Callable[[], None]]:
         yield lambda: os.kill(bench.stack.pid(executable), signal.SIGKILL)
         bench.stack.restart(executable)
+
+    return action
+
+
+def pause(executable: str) -> Action:
+    """SIGSTOP a process; undone by letting it run on."""
+
+    @contextlib.contextmanager
+    def action(bench: Bench) -> Iterator[Callable[[], None]]:
+        pid = bench.stack.pid(executable)
+        with _continued_at_end(pid):
+            yield lambda: os.kill(pid, signal.SIGSTOP)
 
     return action
 

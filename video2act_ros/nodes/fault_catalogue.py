@@ -148,6 +148,13 @@ FAULTS = (
         "command",
     ),
     Fault(
+        "pause_command",
+        "the command node's process stands still; the driver's own time-out stops the arm",
+        actions.pause("command_node"),
+        "",
+        "command",
+    ),
+    Fault(
         "clock_step_forward",
         "the clock (/clock) steps forward by 10 s",
         actions.sim_fault("clock_step_forward"),

@@ -94,7 +94,7 @@ def _wait_for_stop(bench: Bench, started_s: float, bound_s: float) -> float | No
     node, watch = bench.node, bench.watch
 
     def stood_s() -> float | None:
-        if "command_node" not in bench.stack.running():
+        if not bench.commanding:
             return watch.stop.stood_at_s(started_s)
         told_s = watch.stopped_s(started_s)
         return None if told_s is None else watch.stop.stood_at_s(told_s)
@@ -114,7 +114,7 @@ def _wait_for_reason(bench: Bench, started_s: float, pattern: str) -> str:
 
 
 def _outcome(bench: Bench, started_s: float, stood_s: float | None) -> str:
-    if "command_node" not in bench.stack.running():
+    if not bench.commanding:
         return "driver_hold" if stood_s is not None else NO_REACTION
     with bench.node.changed:
         seen = bench.watch.since(started_s)
