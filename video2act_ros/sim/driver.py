@@ -14,6 +14,11 @@ from video2act_ros.core.robot_profile import Joint
 Array = NDArray[np.float64]
 
 
+_NEARING_PER_S = 12.0  # rate of the critically damped way back to the trajectory: a third is left after 0.2 s
+
+_SMOOTH = 2.0  # times the joints' acceleration limits: a cubic through points of a motion within them needs up to 5 / 3
+
+
 @dataclass(frozen=True, slots=True)
 class TrajectoryPoint:
     """A set-point of some joints: due at `time_s`; `positions` and `velocities` are (K,) in robot units."""
@@ -26,11 +31,12 @@ class TrajectoryPoint:
 class ArmDriver:
     """Follows trajectories or plain set-points, within reach of a command time-out of its own.
 
-    The reference is a function of explicit time and belongs to one thread. Between the reference and the
-    next point it runs a cubic (as a trajectory controller does when points carry velocities). Past the last
-    point, or once no command has come for `timeout_s`, it decelerates at the joints' acceleration limits
-    and holds: it never stops at speed and never runs on. What a late command missed is made up for within
-    `command_speed` of the joints' velocity limits: the servos overshoot the reference's speed.
+    The reference is a function of explicit time and belongs to one thread. From point to point the trajectory is a
+    cubic (as a trajectory controller's is when points carry velocities). Where a command is not the continuation of
+    the one before, because it is late or others were lost, the reference does not leap: its distance to the
+    trajectory decays smoothly, so that the servos have nothing to overshoot. Past the last point, or once no
+    command has come for `timeout_s`, it decelerates at the joints' acceleration limits and holds: it never stops at
+    speed and never runs on. It is never faster than `command_speed` of the joints' velocity limits.
     """
 
     def __init__(self, joints: Sequence[Joint], timeout_s: float, command_speed: float = 1.0) -> None:
@@ -48,7 +54,8 @@ class ArmDriver:
         self._positions = np.array(positions, dtype=np.float64)
         self._velocities = np.zeros_like(self._positions)
         self._time_s = now_s
-        self._points: list[TrajectoryPoint] = []
+        self._points: list[TrajectoryPoint] = []  # the one that was passed last, then those to come
+        self._distance = np.zeros((2, len(self._positions)))  # to the trajectory: positions, velocities
         self._commanded_s = -np.inf
         self._in_motion = False
 
@@ -85,9 +92,10 @@ class ArmDriver:
                     f"a command needs {len(order)} finite positions, got {list(point.positions)}"
                 )
             ordered.append(TrajectoryPoint(point.time_s, values[0, order], values[1, order]))
-        self._points = sorted(ordered, key=lambda point: point.time_s)
+        ordered.sort(key=lambda point: point.time_s)
         self._commanded_s = now_s
-        self._in_motion = bool(self._points) and bool(np.any(self._points[0].velocities))
+        self._in_motion = bool(ordered) and bool(np.any(ordered[0].velocities))
+        self._join(ordered)
 
     def update(self, now_s: float) -> Array:
         """Advance the reference to `now_s` and return it, (J,) in robot units within the position limits."""
@@ -95,9 +103,10 @@ class ArmDriver:
         if elapsed_s <= 0:
             return self._positions.copy()
         before, most = self._positions, self._velocity_max * elapsed_s
-        self._points = [point for point in self._points if point.time_s > self._time_s]
-        if self._points and now_s - self._commanded_s <= self._timeout_s:
-            self._follow(self._points[0], now_s)
+        if now_s - self._commanded_s > self._timeout_s:
+            self._points = []
+        if self._points:
+            self._follow(now_s, elapsed_s)
         else:
             self._brake(elapsed_s)
         self._velocities = np.clip(self._velocities, -self._velocity_max, self._velocity_max)
@@ -105,24 +114,64 @@ class ArmDriver:
         clipped = np.clip(self._positions, self._low, self._high)
         self._velocities[clipped != self._positions] = 0.0
         self._positions, self._time_s = clipped, now_s
+        self._measure_distance()
         return clipped.copy()
 
-    def _follow(self, point: TrajectoryPoint, now_s: float) -> None:
-        """Move along the cubic from the reference to `point`; beyond its time, brake for the rest."""
-        span_s = point.time_s - self._time_s
-        if now_s >= point.time_s:
-            overrun_s = now_s - point.time_s
-            self._positions, self._velocities = point.positions.copy(), point.velocities.copy()
-            if overrun_s > 0:
-                self._brake(overrun_s)
-            return
-        u = (now_s - self._time_s) / span_s
-        start, end = self._positions, point.positions
-        tangent0, tangent1 = self._velocities * span_s, point.velocities * span_s
-        delta = end - start
+    def _join(self, points: list[TrajectoryPoint]) -> None:
+        """Go over to `points`, in order of time, from the point that was passed last.
+
+        Joints that a smooth motion does not bring from there to the first of `points` in time come in on the
+        straight line of its velocity instead, at a distance.
+        """
+        now = TrajectoryPoint(self._time_s, self._positions, self._velocities)
+        last = self._points[0] if self._points else now
+        self._points = [self._start(last, points[0]), *points] if points else []
+        self._pass_points(self._time_s)
+        self._measure_distance()
+
+    def _start(self, last: TrajectoryPoint, first: TrajectoryPoint) -> TrajectoryPoint:
+        span_s, way = first.time_s - last.time_s, first.positions - last.positions
+        speeds = np.stack([last.velocities, first.velocities])
+        bends = np.abs(
+            6.0 * way - 2.0 * (speeds + speeds.sum(axis=0)) * span_s
+        )  # acceleration times span_s squared
+        hard = np.any(bends > _SMOOTH * self._acceleration_max * span_s**2, axis=0)
+        late = (hard & np.any(speeds, axis=0)) | (np.abs(way) > self._velocity_max * span_s)
+        positions = np.where(late, first.positions - first.velocities * span_s, last.positions)
+        return TrajectoryPoint(last.time_s, positions, np.where(late, first.velocities, last.velocities))
+
+    def _pass_points(self, now_s: float) -> None:
+        while len(self._points) > 1 and self._points[1].time_s <= now_s:
+            del self._points[0]
+
+    def _measure_distance(self) -> None:
+        if self._points:
+            self._distance = np.stack([self._positions, self._velocities]) - self._trajectory(self._time_s)
+
+    def _follow(self, now_s: float, elapsed_s: float) -> None:
+        """Move along the trajectory, ever nearer to it; beyond a last point that moves, brake."""
+        distance, rate = self._distance
+        decay, push = np.exp(-_NEARING_PER_S * elapsed_s), rate + _NEARING_PER_S * distance
+        distance = np.stack([distance + push * elapsed_s, rate - _NEARING_PER_S * push * elapsed_s]) * decay
+        self._pass_points(now_s)
+        self._positions, self._velocities = self._trajectory(now_s) + distance
+        last = self._points[-1]
+        if now_s > last.time_s and np.any(last.velocities):
+            self._points = []
+            self._brake(now_s - last.time_s)
+
+    def _trajectory(self, now_s: float) -> Array:
+        """Return positions and velocities (2, J) of the cubic from the point passed last to the next one."""
+        start, end = self._points[0], self._points[min(1, len(self._points) - 1)]
+        span_s = end.time_s - start.time_s
+        if span_s <= 0 or now_s <= start.time_s:
+            return np.stack([start.positions, start.velocities])
+        u = (now_s - start.time_s) / span_s
+        tangent0, tangent1 = start.velocities * span_s, end.velocities * span_s
+        delta = end.positions - start.positions
         a, b = 2 * -delta + tangent0 + tangent1, 3 * delta - 2 * tangent0 - tangent1
-        self._positions = ((a * u + b) * u + tangent0) * u + start
-        self._velocities = ((3 * a * u + 2 * b) * u + tangent0) / span_s
+        positions = ((a * u + b) * u + tangent0) * u + start.positions
+        return np.stack([positions, ((3 * a * u + 2 * b) * u + tangent0) / span_s])
 
     def _brake(self, elapsed_s: float) -> None:
         """Decelerate every joint for `elapsed_s` and stop at rest."""

@@ -72,8 +72,8 @@ def test_joint_names_decide_the_order() -> None:
     driver = ArmDriver(PROFILE.joints, 1.0)
     goal = START + 0.05
     names = PROFILE.joint_names[::-1]
-    driver.command(names, [TrajectoryPoint(0.1, goal[::-1], np.zeros(14))], 0.0)
-    np.testing.assert_allclose(run(driver, 0.0, 0.1)[-1], np.clip(goal, driver._low, driver._high), atol=1e-9)
+    driver.command(names, [TrajectoryPoint(0.4, goal[::-1], np.zeros(14))], 0.0)
+    np.testing.assert_allclose(run(driver, 0.0, 0.4)[-1], np.clip(goal, driver._low, driver._high), atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,37 @@ def test_a_late_command_is_made_up_for_within_the_velocity_limit(share: float) -
     way = run(driver, 0.0, 0.1)
     speeds = np.abs(np.diff(way, axis=0)) / STEP_S
     assert np.all(speeds <= share * PROFILE.array("velocity_max") * (1.0 + 1e-9))
+
+
+@pytest.mark.parametrize("late_s", [0.015, 0.06, 0.1])
+def test_late_commands_in_a_stream_are_made_up_for_smoothly(late_s: float) -> None:
+    """The reference brakes on the way to rest, then comes back to the stream without a jerk that servos overshoot."""
+    driver, speed, most = ArmDriver(PROFILE.joints, 0.2), 1.0, PROFILE.array("acceleration_max")[7]
+    period_s, step_s, late_from_s, stop_s = 0.02, 0.002, 0.4, 1.6
+    moving = np.zeros(14)
+    moving[7] = speed
+    way, waiting = [], []
+    for step in range(round(stop_s / step_s)):
+        now_s = step * step_s
+        if step % round(period_s / step_s) == 0:
+            ends = np.array([0.0, speed / most / 2.0, speed / most])  # constant deceleration
+            points = [
+                TrajectoryPoint(
+                    now_s + period_s + after_s,
+                    START + moving * (now_s + period_s + after_s - 0.5 * most * after_s**2 / speed),
+                    moving * (1.0 - most * after_s / speed),
+                )
+                for after_s in ends
+            ]
+            waiting.append((now_s, points))
+        if waiting and not late_from_s <= now_s < late_from_s + late_s:
+            driver.command(PROFILE.joint_names, waiting[-1][1], now_s)
+            waiting.clear()
+        way.append(driver.update(now_s + step_s)[7])
+    velocities = np.diff(way) / step_s
+    assert np.abs(np.diff(velocities[50:])).max() / step_s <= 3.0 * most  # from the first commands on
+    assert velocities.max() < 1.6 * speed
+    assert way[-1] == pytest.approx(START[7] + speed * stop_s, abs=1e-3)
 
 
 def test_it_tells_that_commands_ended_in_mid_motion() -> None:
