@@ -13,7 +13,6 @@ import emulated_link
 ROBOT_ADDRESS, GPU_HOST_ADDRESS = emulated_link.ADDRESSES
 _CLONE_NEWNET = 0x40000000
 _STOP_S = 15.0
-SERVER_PORT = 11811  # the usual one
 
 # Adds SKEW_S to the wall clock of every process that preloads it; the steady clock stays.
 _SKEW_SOURCE = r"""
@@ -141,18 +140,6 @@ class Link:
         """Take the link away."""
         self._process.stdin.close()
         self._process.wait(_STOP_S)
-
-
-def start_discovery_server(log):
-    """Start Fast DDS's own server on this side of the link."""
-    prefix = Path(sys.prefix)
-    tool = [str(prefix / "bin" / "fast-discovery-server")]
-    if any((prefix / "lib").glob("libfastdds.so.3*")):
-        tool.append("42")  # what `fastdds discovery` tells the tool of Fast DDS 3: be a server
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [*tool, "-i", "0", "-l", ROBOT_ADDRESS, "-p", str(SERVER_PORT)], stdout=output, stderr=output
-        )
 
 
 def stop(process):

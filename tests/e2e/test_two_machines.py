@@ -18,7 +18,6 @@ import yaml
 from compressed_profile import write_compressed_profile
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory
 
 from video2act_ros.nodes.demo import DemoOptions
 from video2act_ros.nodes.fault_watch import FaultWatch
@@ -49,15 +48,14 @@ class TwoMachines:
 
     def __init__(self, folder, robot, gpu_host, link, skew):
         self.folder, self.robot, self.gpu_host, self.link, self.skew = folder, robot, gpu_host, link, skew
-        self.system2 = self.discovery_server = None
+        self.system2 = None
         self.node = self.watch = None
 
     def start_system2(self, **environ):
         logs = self.folder / "gpu_host"
         command = [str(VIDEO2ACT), "run", "sim", "--machine", "gpu_host", "--logs", str(logs)]
         command += ["--params-file", str(self.folder / "parameters.yaml"), "--robot", self.robot]
-        if self.discovery_server is None:
-            environ["ROS_STATIC_PEERS"] = two_hosts.ROBOT_ADDRESS
+        environ["ROS_STATIC_PEERS"] = two_hosts.ROBOT_ADDRESS
         self.system2 = self.gpu_host.run(command, self.folder / "gpu_host.log", **environ)
 
     def stop_system2(self):
@@ -124,35 +122,26 @@ def machines(request, tmp_path_factory):
     content = {f"/**/{node}": {"ros__parameters": values} for node, values in patient.items()}
     parameters = folder / "parameters.yaml"
     parameters.write_text(yaml.safe_dump(content))
-    variant = getattr(request, "param", "")
-    compressed = variant == "compressed"
+    compressed = getattr(request, "param", "") == "compressed"
     robot = str(write_compressed_profile("aloha_sim", folder)) if compressed else "aloha_sim"
     arguments = {"machine": "robot", "params_file": str(parameters), "robot": robot}
     options = DemoOptions("lift", 1, 0, folder / "r", None, "aloha_lift", robot, "", folder, 0.0)
     with pytest.MonkeyPatch.context() as patch, two_hosts.own_network() as network:
         patch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() * 7 + 60) % 100))
-        if variant == "server":
-            patch.delenv("ROS_STATIC_PEERS", raising=False)
-            patch.delenv(environment.SUPER_CLIENT_VARIABLE, raising=False)
-            patch.setenv(environment.SERVER_VARIABLE, f"{two_hosts.ROBOT_ADDRESS}:{two_hosts.SERVER_PORT}")
-        else:
-            patch.setenv("ROS_STATIC_PEERS", two_hosts.GPU_HOST_ADDRESS)
+        patch.delenv(environment.SERVER_VARIABLE, raising=False)
+        patch.setenv("ROS_STATIC_PEERS", two_hosts.GPU_HOST_ADDRESS)
         patch.setenv(environment.MACHINE_VARIABLE, environment.ROBOT)
         environment.prepare()
         gpu_host = two_hosts.GpuHost()
         link = two_hosts.Link((network, gpu_host.network), DELAY_S, LOSS)
         machines = TwoMachines(folder, robot, gpu_host, link, two_hosts.build_skew(folder))
         try:
-            if variant == "server":
-                machines.discovery_server = two_hosts.start_discovery_server(folder / "discovery_server.log")
             with StackRunner(SIM, arguments, folder / "robot") as runner, spinning_node(options) as node:
                 machines.node, machines.watch = node, FaultWatch(node, PERIOD_S)
                 yield machines
                 assert runner.failed() is None
         finally:
             machines.stop_system2()
-            if machines.discovery_server is not None:
-                two_hosts.stop(machines.discovery_server)
             link.close()
             gpu_host.close()
             patch.undo()
@@ -228,21 +217,3 @@ def test_compressed_images_cross_the_link(machines):
     assert payload / 2 < crossed < COMPRESSED_IMAGES * IMAGE_BYTES / 2
     machines.tell_bandwidth()
     assert machines.watch.violations == 0, machines.watch.detail
-
-
-@pytest.mark.parametrize("machines", ["server"], indirect=True)
-def test_a_discovery_server_introduces_the_machines(machines):
-    """Without peers: both machines meet through a server on the robot, and again after a long cut.
-
-    The server tells everybody of everybody: somebody else's commands are noticed.
-    """
-    node = machines.node
-    machines.start_system2()
-    machines.engage_and_move()
-    machines.tell_bandwidth()
-    with machines.cut():
-        machines.wait_for_mode("holding", "System 2")
-        machines.wait_to_be_forgotten()
-    topic = node.profile.commands[0].topic
-    node.create_publisher(JointTrajectory, topic, qos.COMMAND)
-    machines.wait_for_mode("fault", f"another publisher on /{topic}")

@@ -132,7 +132,8 @@ def check_discovery(machine: Machine) -> Finding:
     """Tell how nodes find each other."""
     server, peers = machine.environ.get(environment.SERVER_VARIABLE), machine.environ.get("ROS_STATIC_PEERS")
     if server:
-        return ok("discovery", f"by the server {server}, which every process must name")
+        text = f"by the server {server}, which every process must name; not always reliable"
+        return warning("discovery", text, "unset ROS_DISCOVERY_SERVER, set ROS_STATIC_PEERS: docs/two_machines.md")
     return ok("discovery", f"by multicast and at {peers}" if peers else "by multicast")
 
 

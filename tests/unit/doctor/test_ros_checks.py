@@ -115,7 +115,10 @@ def test_how_nodes_find_each_other(machine):
     machine.environ["ROS_STATIC_PEERS"] = "10.0.0.2"
     assert checks.check_discovery(machine).text == "by multicast and at 10.0.0.2"
     machine.environ["ROS_DISCOVERY_SERVER"] = "10.0.0.1:11811"
-    assert checks.check_discovery(machine).text.startswith("by the server 10.0.0.1:11811,")
+    finding = checks.check_discovery(machine)
+    assert finding.text.startswith("by the server 10.0.0.1:11811,")
+    assert finding.level is Level.WARNING
+    assert "ROS_STATIC_PEERS" in finding.remedy
 
 
 @pytest.mark.parametrize(
