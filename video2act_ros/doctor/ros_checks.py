@@ -133,7 +133,9 @@ def check_discovery(machine: Machine) -> Finding:
     server, peers = machine.environ.get(environment.SERVER_VARIABLE), machine.environ.get("ROS_STATIC_PEERS")
     if server:
         text = f"by the server {server}, which every process must name; not always reliable"
-        return warning("discovery", text, "unset ROS_DISCOVERY_SERVER, set ROS_STATIC_PEERS: docs/two_machines.md")
+        return warning(
+            "discovery", text, "unset ROS_DISCOVERY_SERVER, set ROS_STATIC_PEERS: docs/two_machines.md"
+        )
     return ok("discovery", f"by multicast and at {peers}" if peers else "by multicast")
 
 
