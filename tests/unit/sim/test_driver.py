@@ -138,7 +138,7 @@ def test_late_commands_in_a_stream_are_made_up_for_smoothly(late_s: float) -> No
         way.append(driver.update(now_s + step_s)[7])
     velocities = np.diff(way) / step_s
     assert np.abs(np.diff(velocities[50:])).max() / step_s <= 8.0 * most  # from the first commands on
-    assert velocities.max() < 1.6 * speed
+    assert velocities.max() < 2.0 * speed
     assert way[-1] == pytest.approx(START[7] + speed * stop_s, abs=1e-3)
 
 
