@@ -14,7 +14,9 @@ from video2act_ros.core.robot_profile import Joint
 Array = NDArray[np.float64]
 
 
-_NEARING_PER_S = 25.0  # rate of the critically damped way back to the trajectory: a tenth is left after 0.16 s
+_NEARING_PER_S = (
+    25.0  # rate of the critically damped way back to the trajectory: a tenth is left after 0.16 s
+)
 
 _SMOOTH = 2.0  # times the joints' acceleration limits: a cubic through points of a motion within them needs up to 5 / 3
 
