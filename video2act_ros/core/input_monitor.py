@@ -17,9 +17,7 @@ from video2act_ros.core.types import (
     seconds_to_ns,
 )
 
-CONTENT_PERIOD_S = (
-    0.045  # content of cameras that nothing else looks at: at most about twenty times per second
-)
+CONTENT_PERIOD_S = 0.045  # content of cameras that nothing else looks at: about twenty times per second
 CHANGED_LEVELS = (
     0.01  # mean difference [grey levels] from which content has changed; noise alone gives about 1
 )

@@ -13,12 +13,11 @@ from video2act_ros.core.robot_profile import Joint
 
 Array = NDArray[np.float64]
 
+_NEARING_PER_S = 25.0
+"""Rate of the critically damped way back to the trajectory: a tenth is left after 0.16 s."""
 
-_NEARING_PER_S = (
-    25.0  # rate of the critically damped way back to the trajectory: a tenth is left after 0.16 s
-)
-
-_SMOOTH = 2.0  # times the joints' acceleration limits: a cubic through points of a motion within them needs up to 5 / 3
+_SMOOTH = 2.0
+"""Times the acceleration limits: a cubic through points of a motion within them needs up to 5 / 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +133,8 @@ class ArmDriver:
     def _start(self, last: TrajectoryPoint, first: TrajectoryPoint) -> TrajectoryPoint:
         span_s, way = first.time_s - last.time_s, first.positions - last.positions
         speeds = np.stack([last.velocities, first.velocities])
-        bends = np.abs(
-            6.0 * way - 2.0 * (speeds + speeds.sum(axis=0)) * span_s
-        )  # acceleration times span_s squared
+        # accelerations at both ends of the cubic, times span_s squared
+        bends = np.abs(6.0 * way - 2.0 * (speeds + speeds.sum(axis=0)) * span_s)
         hard = np.any(bends > _SMOOTH * self._acceleration_max * span_s**2, axis=0)
         late = (hard & np.any(speeds, axis=0)) | (np.abs(way) > self._velocity_max * span_s)
         positions = np.where(late, first.positions - first.velocities * span_s, last.positions)
