@@ -86,7 +86,7 @@ class TwoMachines:
 
     @contextmanager
     def cut(self):
-        """Cut the link for the block's time; then the arm must go on by itself, its commands inside their limits all the time.
+        """Cut the link for the block's time; then the arm must go on by itself, every command inside its limits.
 
         Measured speeds are `video2act faults`' to judge: those of the simulated servos depend on this machine's load.
         """
