@@ -27,8 +27,9 @@ class ArmMotion:
     def __init__(self, profile: RobotProfile, period_s: float, start_speed: float, reach_rad: float) -> None:
         self._names = profile.joint_names
         self._arm = ~np.array([joint.gripper for joint in profile.joints])
-        told = [output.joints for output in profile.commands if output.type == "joint_trajectory"]
-        self._coasting = np.isin(self._names, sum(told, ()))  # joints whose driver knows the way to rest
+        trajectories = [output for output in profile.commands if output.type == "joint_trajectory"]
+        told = [joint for output in trajectories for joint in output.joints]
+        self._coasting = np.isin(self._names, told)  # joints whose driver knows the way to rest
         self._period_s = period_s
         self._reach_rad = reach_rad
         self._braking_step_s = max(BRAKING_STEP_S, period_s)

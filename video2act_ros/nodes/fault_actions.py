@@ -43,10 +43,10 @@ class Bench:
     @property
     def commanding(self) -> bool:
         """Whether the command node runs: it has neither ended nor been stopped."""
-        if "command_node" not in self.stack.running():
-            return False
-        stat = Path(f"/proc/{self.stack.pid('command_node')}/stat").read_text()
-        return stat.rpartition(")")[2].split()[0] != "T"
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended and was waited for
+            stat = Path(f"/proc/{self.stack.pid('command_node')}/stat").read_text()
+            return stat.rpartition(")")[2].split()[0] not in ("T", "Z")
+        return False
 
 
 Action = Callable[[Bench], contextlib.AbstractContextManager[Callable[[], None]]]

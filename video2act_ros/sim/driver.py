@@ -56,7 +56,6 @@ class ArmDriver:
         self._velocities = np.zeros_like(self._positions)
         self._time_s = now_s
         self._points: list[TrajectoryPoint] = []  # the one that was passed last, then those to come
-        self._distance = np.zeros((2, len(self._positions)))  # to the trajectory: positions, velocities
         self._commanded_s = -np.inf
         self._in_motion = False
 
@@ -115,7 +114,6 @@ class ArmDriver:
         clipped = np.clip(self._positions, self._low, self._high)
         self._velocities[clipped != self._positions] = 0.0
         self._positions, self._time_s = clipped, now_s
-        self._measure_distance()
         return clipped.copy()
 
     def _join(self, points: list[TrajectoryPoint]) -> None:
@@ -128,7 +126,6 @@ class ArmDriver:
         last = self._points[0] if self._points else now
         self._points = [self._start(last, points[0]), *points] if points else []
         self._pass_points(self._time_s)
-        self._measure_distance()
 
     def _start(self, last: TrajectoryPoint, first: TrajectoryPoint) -> TrajectoryPoint:
         span_s, way = first.time_s - last.time_s, first.positions - last.positions
@@ -144,13 +141,9 @@ class ArmDriver:
         while len(self._points) > 1 and self._points[1].time_s <= now_s:
             del self._points[0]
 
-    def _measure_distance(self) -> None:
-        if self._points:
-            self._distance = np.stack([self._positions, self._velocities]) - self._trajectory(self._time_s)
-
     def _follow(self, now_s: float, elapsed_s: float) -> None:
         """Move along the trajectory, ever nearer to it; beyond a last point that moves, brake."""
-        distance, rate = self._distance
+        distance, rate = np.stack([self._positions, self._velocities]) - self._trajectory(self._time_s)
         decay, push = np.exp(-_NEARING_PER_S * elapsed_s), rate + _NEARING_PER_S * distance
         distance = np.stack([distance + push * elapsed_s, rate - _NEARING_PER_S * push * elapsed_s]) * decay
         self._pass_points(now_s)
