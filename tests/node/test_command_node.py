@@ -1,7 +1,6 @@
 """`/command` as a real node, with a robot and a policy that are real nodes too."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -9,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rclpy
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
@@ -213,15 +210,6 @@ class Spinner:
         self.stopping.set()
         self.thread.join(TIMEOUT_S)
         self.executor.shutdown()
-
-
-@pytest.fixture
-def context():
-    """A ROS context of its own in a domain of its own."""
-    context = Context()
-    rclpy.init(context=context, domain_id=1 + os.getpid() % 100)
-    yield context
-    rclpy.try_shutdown(context=context)
 
 
 @pytest.fixture
@@ -534,9 +522,9 @@ def test_move_to_start_brings_the_arm_home(world):
     assert "disengage first" in refused.message
 
 
-def test_the_command_line_stops_at_once_and_tells_refusals(world, monkeypatch):
+def test_the_command_line_stops_at_once_and_tells_refusals(world, context, monkeypatch):
     """`video2act estop` and the others call the services and tell their answers."""
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(context.get_domain_id()))
     world.engage()
     assert operator.emergency_stop("")
     world.wait_for_mode("fault", "emergency stop")

@@ -45,12 +45,6 @@ else:
 
 
 @pytest.fixture
-def domain():
-    """A domain for this test's processes."""
-    return 1 + (os.getpid() * 7 + 40) % 100
-
-
-@pytest.fixture
 def start(domain):
     """Start a process of one part of the stack: start("talker", "robot", BYTES)."""
     names = (*environment.PROFILE_VARIABLES, "_VIDEO2ACT_PROFILE")
