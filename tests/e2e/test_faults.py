@@ -3,9 +3,8 @@
 The time until it stands is judged by `video2act faults` on a quiet machine, not here.
 """
 
-import os
-
 import pytest
+from domains import new_domain
 
 from video2act_ros.nodes.fault_trial import run_trial
 from video2act_ros.nodes.faults import FaultOptions, choose_faults, open_bench
@@ -28,7 +27,7 @@ OUTCOMES = {
 def bench(tmp_path_factory):
     """One simulated stack, in a domain of its own, that every fault here shares."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() * 7 + 50) % 100))
+        patch.setenv("ROS_DOMAIN_ID", str(new_domain()))
         logs = tmp_path_factory.mktemp("faults")
         options = FaultOptions((), "aloha_lift", "aloha_sim", "", "lift", SEED, logs)
         with open_bench(options, sim_time=False) as bench:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from domains import new_domain
 from mock_stack import Operator
 from rclpy.context import Context
 
@@ -21,7 +22,7 @@ PROFILE = Path(__file__).parents[2] / "config" / "robots" / "franka_fr3.yaml"
 @pytest.fixture
 def stack(tmp_path, monkeypatch, still_bundle_of):
     """The mock stack in a domain of its own: (runner, operator)."""
-    domain = 1 + (os.getpid() * 7 + 50) % 100
+    domain = new_domain()
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
     environment.prepare()
     profile = load_robot_profile(PROFILE)

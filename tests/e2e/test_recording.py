@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+from domains import new_domain
 from rosbags.highlevel import AnyReader
 
 from video2act_ros.nodes.demo import DemoOptions
@@ -20,7 +21,7 @@ STEP_S = 30.0
 @pytest.mark.slow
 def test_a_killed_recorder_leaves_a_bag_and_a_running_stack(tmp_path, monkeypatch):
     """Chunks go on; the repaired bag holds the inputs of the chunks in it, commands' topics and all parameters."""
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() * 7 + 50) % 100))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(new_domain()))
     environment.prepare()
     bag = tmp_path / "bag"
     options = DemoOptions(

@@ -1,11 +1,11 @@
 """The real processes against the simulated robot: the arm moves, holds when a system dies, and stops cleanly."""
 
-import itertools
 import os
 import signal
 
 import pytest
 import yaml
+from domains import new_domain
 from sim_arm import STEP_S, Joints, engage
 from std_srvs.srv import Trigger
 
@@ -16,13 +16,12 @@ from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import SIM
 
 STARTUP_S = 120.0
-_domains = itertools.count()  # above 101 a domain's ports meet those of other programs
 
 
 @pytest.fixture
 def stack(tmp_path, monkeypatch):
     """The simulated stack in a domain of its own: (runner, demo node, joints)."""
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() * 7 + next(_domains)) % 100))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(new_domain()))
     environment.prepare()
     options = DemoOptions(
         "lift", 1, 0, tmp_path / "r.json", None, "aloha_lift", "aloha_sim", "", tmp_path, 0.0

@@ -5,7 +5,6 @@ part is started anew where a test needs that.
 """
 
 import logging
-import os
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 import two_hosts
 import yaml
 from compressed_profile import write_compressed_profile
+from domains import new_domain
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
@@ -130,7 +130,7 @@ def machines(request, tmp_path_factory):
     arguments = {"machine": "robot", "params_file": str(parameters), "robot": robot}
     options = DemoOptions("lift", 1, 0, folder / "r", None, "aloha_lift", robot, "", folder, 0.0)
     with pytest.MonkeyPatch.context() as patch, two_hosts.own_network() as network:
-        patch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() * 7 + 60) % 100))
+        patch.setenv("ROS_DOMAIN_ID", str(new_domain()))
         patch.delenv(environment.SERVER_VARIABLE, raising=False)
         patch.setenv("ROS_STATIC_PEERS", two_hosts.GPU_HOST_ADDRESS)
         patch.setenv(environment.MACHINE_VARIABLE, environment.ROBOT)

@@ -1,23 +1,19 @@
 """Domains and `ros2 launch` for the tests of the launch files."""
 
-import itertools
-import os
-
 import pytest
+from domains import new_domain
 from launched import Launched
 
 from video2act_ros.ros import environment
 
 environment.prepare()
 
-_domains = itertools.count(70)  # above 101 a domain's ports meet those of other programs
-
 
 @pytest.fixture(scope="module")
 def domain():
     """A domain of its own for each module, for everything that it starts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() * 7 + next(_domains)) % 100))
+        patch.setenv("ROS_DOMAIN_ID", str(new_domain()))
         yield
 
 

@@ -1,8 +1,6 @@
 """Real nodes in one process: a private context and a domain of its own for each test, conditions instead of sleeps."""
 
 import gc
-import itertools
-import os
 import threading
 from functools import partial
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from domains import new_domain
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -27,7 +26,6 @@ from video2act_ros.ros.process import make_executor
 environment.prepare()
 
 TIMEOUT_S = 20.0
-_domains = itertools.count()
 gc.freeze()  # what is imported by now is never garbage: looking for the rest takes next to no time
 
 
@@ -63,9 +61,8 @@ class Spinner:
 
 @pytest.fixture
 def domain():
-    """A ROS domain of its own, in which no participant of an earlier test lives on."""
-    gc.collect()  # nodes refer to themselves: until they are collected their participants stay
-    return 1 + (os.getpid() * 7 + next(_domains)) % 100
+    """A ROS domain of its own."""
+    return new_domain()
 
 
 @pytest.fixture
