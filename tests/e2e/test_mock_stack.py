@@ -39,7 +39,7 @@ def stack(tmp_path, monkeypatch, still_bundle_of):
 
 
 @pytest.mark.slow
-def test_the_seven_axis_arm_is_engaged_and_holds_when_its_driver_dies(stack):
+def test_the_seven_axis_arm_is_engaged_and_holds_when_its_driver_dies(stack, tmp_path):
     """Shadow first, then commands inside the limits; a killed driver holds the arm; all end cleanly."""
     runner, operator = stack
     operator.wait_for_state("shadow")
@@ -60,4 +60,5 @@ def test_the_seven_axis_arm_is_engaged_and_holds_when_its_driver_dies(stack):
     runner.stop()
     statuses = runner.statuses()
     assert statuses.pop("mock_driver_node") == -signal.SIGKILL
-    assert set(statuses.values()) == {0}, statuses
+    logs = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
+    assert set(statuses.values()) == {0}, (statuses, logs)

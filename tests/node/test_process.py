@@ -1,5 +1,6 @@
 """A node as a process: signals end it in order, cleanly, at any moment."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -48,8 +49,10 @@ class Probe(ManagedNode):
     def stop(self):
         self.last.publish(String(data="hold"))
         print("stopped", flush=True)
+        if "hangs" in sys.argv:
+            time.sleep(60.0)
 
-sys.exit(run_node(Probe, args=[a for a in sys.argv if a not in ("slow", "pair", "never")]))
+sys.exit(run_node(Probe, args=[a for a in sys.argv if a not in ("slow", "pair", "never", "hangs")]))
 """
 
 
@@ -109,6 +112,17 @@ def test_a_node_that_may_not_end_yet_goes_on_for_a_while():
         assert lines.count("asked") > 3
         assert lines[-1] == "stopped"
         assert (status, errors) == (0, "")
+
+
+def test_a_stop_that_hangs_tells_where():
+    """Whoever started the process kills it soon after; its log then holds every thread's stack."""
+    process = start("hangs")
+    assert process.stdout.readline() == "tick\n"
+    process.send_signal(signal.SIGTERM)
+    told = list(itertools.takewhile(lambda line: "in _run" not in line, process.stderr))
+    process.kill()
+    process.communicate()
+    assert any(line.endswith("in stop\n") for line in told), told
 
 
 def test_a_companion_keeps_its_name_where_the_process_is_given_one():

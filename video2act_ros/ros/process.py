@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ from video2act_ros.ros.shared_memory import dead_ports_avoided
 
 _SPIN_S = 0.1  # largest time until a signal is noticed
 _LINGER_S = 2.0  # for nodes that may not end yet; what commands an arm ends within a second
+_STOP_S = 4.0  # then a stop tells where it hangs; whoever asked for it kills the process soon after
 
 
 class _Stop(BaseException):
@@ -99,12 +101,14 @@ def _run(waiting: list[type[ManagedNode]]) -> int:
         rclpy.logging.get_logger(waiting[0].CONFIG.NODE_NAME).fatal(str(error))
         return 1
     finally:
+        faulthandler.dump_traceback_later(_STOP_S)
         for node in reversed(nodes):
             node.bring_down()
         executor.shutdown(timeout_sec=0.5)
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _own_name(node_class: type[ManagedNode]) -> list[str]:
