@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from video2act_ros.nodes.command_node import CommandNode
 from video2act_ros.ros import environment
+from video2act_ros.ros.shared_memory import FOLDER
 
 LINE = "too little shared memory"
 TIMEOUT_S = 60.0
@@ -63,10 +66,35 @@ def test_a_process_says_it_once_at_its_start(robot):
     assert sum(LINE in text for text in told) == 1, told
 
 
-def own_ports(pid):
-    """Return the names of the shared-memory ports whose locks a process holds."""
-    files = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
-    return {Path(file).name for file in files if "_port" in file and file.endswith("_el")}
+def port_locks(pid, kind):
+    """Return the names of the ports' locks that a process holds: "WRITE" for its own ports, "READ" for dead ones."""
+    lines = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    held = {
+        line[5].rpartition(":")[2] for line in lines if line[1:5] == ["FLOCK", "ADVISORY", kind, str(pid)]
+    }
+    return {file.name for file in os.scandir(FOLDER) if "_port" in file.name and str(file.inode()) in held}
+
+
+def test_the_ports_of_a_killed_process_are_held(context):
+    """Every process of the stack sees to it; those who write to the killed one would hang otherwise."""
+    environ = os.environ | {"ROS_DOMAIN_ID": str(context.get_domain_id())}
+    program = "import sys, rclpy; rclpy.init(); node = rclpy.create_node('victim'); print(flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        process.stdout.readline()
+        ports = port_locks(process.pid, "WRITE")
+        moment = threading.Event()
+        while any(time.time() - (FOLDER / port).stat().st_mtime < 1.5 for port in ports):
+            moment.wait(0.05)  # younger ones might be about to be taken
+        process.kill()
+    if not ports:
+        pytest.skip("the transport uses no shared memory here")
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not ports <= port_locks(os.getpid(), "READ"):
+        assert time.monotonic() < deadline_s, (ports, port_locks(os.getpid(), "READ"))
+        moment.wait(0.02)
 
 
 def test_a_restarted_process_takes_no_port_of_its_killed_forerunner(world, robot, context):
@@ -81,7 +109,7 @@ def test_a_restarted_process_takes_no_port_of_its_killed_forerunner(world, robot
         )
         try:
             world.wait_for(lambda: "/command" in world.problems, "the command node")
-            ports.append(own_ports(process.pid))
+            ports.append(port_locks(process.pid, "WRITE"))
         finally:
             process.kill()
             process.wait(TIMEOUT_S)

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from video2act_ros.core.errors import BundleError, ConfigurationError, unknown_choice
-from video2act_ros.ros.shared_memory import PREFIXES
+from video2act_ros.ros.shared_memory import PREFIXES, keep_dead_ports
 
 PACKAGE = "video2act_ros"
 MANIFEST_FILE = "manifest.yaml"
@@ -72,6 +72,8 @@ _MALLOC_OPTIONS = (
 def prepare(*, may_restart: bool = False) -> None:
     """Set up transport, allocator and library paths; call it before `rclpy` is imported.
 
+    From then on this process also keeps a killed one from blocking those who write to it.
+
     What the user has set already stays as it is, except that every process becomes a super client of a discovery
     server: an ordinary client is not told of a second publisher of its topics, and so the watch for one would be blind.
 
@@ -86,6 +88,7 @@ def prepare(*, may_restart: bool = False) -> None:
         os.environ[SUPER_CLIENT_VARIABLE] = "TRUE"
     _choose_profile()
     _tune_allocator()
+    keep_dead_ports()
 
 
 def check_installation() -> None:

@@ -1,22 +1,29 @@
-"""The shared memory of processes that were killed: it is freed, and new processes keep away from what is in use."""
+"""The shared memory of processes that were killed: nobody hangs on it or takes it over, and it is freed."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 FOLDER = Path("/dev/shm")
 PREFIXES = ("fastdds_", "fastrtps_")
 """How Fast DDS names its files there: version 3 (from Kilted on), version 2 (Jazzy)."""
 
+_PORTS = tuple(f"{prefix}port" for prefix in PREFIXES)
 _LOCK_SUFFIX = "_el"
 _SHARED_LOCK_SUFFIX = "_sl"
-_SETTLED_S = 10.0  # a younger lock may still be about to be taken
+_SETTLED_S = 10.0  # a younger segment's lock may still be about to be taken
+_LOOK_S = 0.2  # writers notice a killed reader after 0.6 s at the earliest
+_TAKING_S = 1.0  # a younger port's lock may still be about to be taken
+_HOLD_S = 10.0  # by then every writer's watchdog, which looks once a second, has noticed
 
 
 def remove_dead_segments(folder: Path = FOLDER) -> int:
@@ -28,10 +35,74 @@ def remove_dead_segments(folder: Path = FOLDER) -> int:
     removed = 0
     for lock in (lock for prefix in PREFIXES for lock in folder.glob(f"{prefix}*{_LOCK_SUFFIX}")):
         segment = lock.with_name(lock.name.removesuffix(_LOCK_SUFFIX))
-        if not segment.name.startswith(tuple(f"{prefix}port" for prefix in PREFIXES)):
+        if not segment.name.startswith(_PORTS):
             with contextlib.suppress(OSError):  # somebody else's, or gone meanwhile
                 removed += _remove(lock, segment)
     return removed
+
+
+@cache
+def keep_dead_ports() -> None:
+    """Begin, once in a process, to hold the ports of processes that are killed from now on."""
+    ports = DeadPorts()
+
+    def run() -> None:
+        while True:
+            time.sleep(_LOOK_S)
+            ports.look(time.monotonic())
+
+    threading.Thread(target=run, name="dead ports", daemon=True).start()
+
+
+class DeadPorts:
+    """Holds the locks of the ports of killed processes until those who wrote to them have noticed.
+
+    A writer that notices while it sends looks at the port's lock. Where it is free the writer cleans up after the
+    message that the dead owner was just reading: in Fast DDS that never ends, and nothing that the writer's process
+    publishes is sent any more (its issue 6484). A port whose lock is held is made anew without that. One process
+    that holds it is enough for all; several may.
+    """
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        """Leave those alone that are dead already: their writers have noticed."""
+        self._folder = folder
+        self._held: dict[str, tuple[int, float]] = {}  # a lock's descriptor, and since when [s]
+        self._left: set[str] = set()  # free, and not to be held
+        self.look(0.0)
+        self._let_go(math.inf)
+
+    def look(self, now_s: float) -> None:
+        """Hold what has become free since the last look, and let go what was held long enough."""
+        self._let_go(now_s)
+        for lock in self._locks() - self._held.keys():
+            descriptor = _lock_of_a_dead(lock)
+            if descriptor is None:
+                self._left.discard(lock)
+            elif lock in self._left:
+                os.close(descriptor)
+            else:
+                self._held[lock] = descriptor, now_s
+
+    def _locks(self) -> set[str]:
+        """Return the paths of the locks of all ports but those that several processes read."""
+        try:
+            names = set(os.listdir(self._folder))
+        except OSError:  # no shared memory
+            return set()
+        ports = {name.removesuffix(_LOCK_SUFFIX) for name in names if name.endswith(_LOCK_SUFFIX)}
+        return {
+            f"{self._folder}/{port}{_LOCK_SUFFIX}"
+            for port in ports
+            if port.startswith(_PORTS) and port + _SHARED_LOCK_SUFFIX not in names
+        }
+
+    def _let_go(self, now_s: float) -> None:
+        for lock, (descriptor, since_s) in list(self._held.items()):
+            replaced = os.fstat(descriptor).st_nlink == 0
+            if replaced or now_s - since_s > _HOLD_S:
+                del self._held[lock]
+                os.close(descriptor)
+                self._left.update(() if replaced else (lock,))
 
 
 @contextlib.contextmanager
@@ -59,6 +130,22 @@ def _ports_in_use(folder: Path, processes: Path) -> set[str]:
         with contextlib.suppress(OSError):  # ended meanwhile, or another user's
             found.update(port.findall(maps.read_text(errors="replace")))
     return {name for name in found if not (folder / f"{name}{_SHARED_LOCK_SUFFIX}").exists()}
+
+
+def _lock_of_a_dead(lock: str) -> int | None:
+    """Share the lock of a port whose owner has ended, and return its descriptor; None: alive, starting or gone."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY)
+    except OSError:  # gone meanwhile, or somebody else's
+        return None
+    try:
+        if time.time() - os.fstat(descriptor).st_mtime < _TAKING_S:
+            raise BlockingIOError
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 @contextlib.contextmanager

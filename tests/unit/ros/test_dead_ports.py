@@ -1,10 +1,12 @@
-"""A new process keeps away from the ports of killed ones that others still write to."""
+"""Nobody hangs on the ports of killed processes, and a new process keeps away from those that others still write to."""
 
 import fcntl
+import os
+import time
 
 import pytest
 
-from video2act_ros.ros.shared_memory import dead_ports_avoided
+from video2act_ros.ros.shared_memory import DeadPorts, dead_ports_avoided
 
 
 @pytest.fixture
@@ -85,3 +87,86 @@ def test_where_nothing_is_known_nothing_is_held(tmp_path):
     """No shared memory, no /proc."""
     with dead_ports_avoided(tmp_path / "none", tmp_path / "none"):
         pass
+
+
+@pytest.fixture
+def port(tmp_path):
+    """Make the lock of a port that was taken a while ago: port("fastdds_port7411")."""
+
+    def make(name="fastdds_port7411"):
+        lock = tmp_path / f"{name}_el"
+        lock.touch()
+        os.utime(lock, (time.time() - 60.0,) * 2)
+        return lock
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["fastdds_port7411", "fastrtps_port7411"])
+def test_a_port_is_held_from_its_owners_death_on_for_a_while(tmp_path, port, name):
+    """Alive: its owner's. Dead: held, also by a second process. Later it is free for a new one, and held again then."""
+    lock = port(name)
+    with lock.open() as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        ports, others = DeadPorts(tmp_path), DeadPorts(tmp_path)
+        ports.look(100.0)
+    assert not taken(lock)
+    ports.look(100.2)
+    others.look(100.2)
+    assert taken(lock)
+    ports.look(109.0)
+    ports.look(111.0)
+    assert taken(lock)
+    others.look(111.0)
+    assert not taken(lock)
+    with lock.open() as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        ports.look(111.2)
+    ports.look(111.4)
+    assert taken(lock)
+
+
+def test_what_was_dead_before_is_left(tmp_path, port):
+    """A new process would find numbers taken for nothing."""
+    lock = port()
+    ports = DeadPorts(tmp_path)
+    ports.look(100.0)
+    assert not taken(lock)
+
+
+def test_a_port_that_is_just_being_taken_is_left(tmp_path, port):
+    """Its owner makes the file first and locks it then."""
+    ports = DeadPorts(tmp_path)
+    lock = port()
+    os.utime(lock)
+    ports.look(100.0)
+    assert not taken(lock)
+
+
+def test_a_port_that_several_read_is_left(tmp_path, port):
+    """Fast DDS looks at another lock of it."""
+    ports = DeadPorts(tmp_path)
+    lock = port()
+    (tmp_path / "fastdds_port7411_sl").touch()
+    ports.look(100.0)
+    assert not taken(lock)
+
+
+def test_a_lock_that_was_made_anew_is_its_new_owners(tmp_path, port):
+    """The old file is let go at once; the new one is held when its owner dies in turn."""
+    ports = DeadPorts(tmp_path)
+    lock = port()
+    ports.look(100.0)
+    assert taken(lock)
+    lock.unlink()
+    lock = port()
+    with lock.open() as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        ports.look(100.2)
+    ports.look(100.4)
+    assert taken(lock)
+
+
+def test_without_shared_memory_nothing_happens(tmp_path):
+    """Other systems have no such folder."""
+    DeadPorts(tmp_path / "none").look(100.0)
