@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 import rclpy
 import yaml
+from conditions import until
 from mcap.reader import make_reader
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
@@ -56,15 +56,6 @@ def notes(bag):
     (file,) = bag.glob("*.mcap")
     with file.open("rb") as stream:
         return [(record.name, record.metadata) for record in make_reader(stream).iter_metadata()]
-
-
-def until(condition, what):
-    """Wait for something that no callback tells."""
-    ticking = threading.Event()
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, f"waited for {what}"
-        ticking.wait(0.02)
 
 
 def call(world, service_type, name, **fields):

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
+from conditions import until
 
 from video2act_ros.nodes.command_node import CommandNode
 from video2act_ros.ros import environment
@@ -85,16 +85,12 @@ def test_the_ports_of_a_killed_process_are_held(context):
     with process:
         process.stdout.readline()
         ports = port_locks(process.pid, "WRITE")
-        moment = threading.Event()
-        while any(time.time() - (FOLDER / port).stat().st_mtime < 1.5 for port in ports):
-            moment.wait(0.05)  # younger ones might be about to be taken
+        made_s = max(((FOLDER / port).stat().st_mtime for port in ports), default=0.0)
+        until(lambda: time.time() - made_s > 1.5, "the ports to be taken for sure")
         process.kill()
     if not ports:
         pytest.skip("the transport uses no shared memory here")
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while not ports <= port_locks(os.getpid(), "READ"):
-        assert time.monotonic() < deadline_s, (ports, port_locks(os.getpid(), "READ"))
-        moment.wait(0.02)
+    until(lambda: ports <= port_locks(os.getpid(), "READ"), f"{ports} to be held", TIMEOUT_S)
 
 
 def test_a_restarted_process_takes_no_port_of_its_killed_forerunner(world, robot, context):

@@ -135,26 +135,17 @@ def _ports_in_use(folder: Path, processes: Path) -> set[str]:
 def _lock_of_a_dead(lock: str) -> int | None:
     """Share the lock of a port whose owner has ended, and return its descriptor; None: alive, starting or gone."""
     try:
-        descriptor = os.open(lock, os.O_RDONLY)
-    except OSError:  # gone meanwhile, or somebody else's
-        return None
-    try:
-        if time.time() - os.fstat(descriptor).st_mtime < _TAKING_S:
-            raise BlockingIOError
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return _locked(lock, fcntl.LOCK_SH) if _age_s(lock) >= _TAKING_S else None
     except OSError:
-        os.close(descriptor)
         return None
-    return descriptor
 
 
 @contextlib.contextmanager
 def _hold(lock: Path) -> Iterator[None]:
     """Hold a port's lock beside others that do so too; raises OSError where a living process has it."""
     made = not lock.exists()
-    descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o666)
+    descriptor = _locked(lock, fcntl.LOCK_SH, os.O_RDONLY | os.O_CREAT)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield
         if made:
             lock.unlink(missing_ok=True)
@@ -163,13 +154,27 @@ def _hold(lock: Path) -> Iterator[None]:
 
 
 def _remove(lock: Path, segment: Path) -> bool:
-    if time.time() - lock.stat().st_mtime < _SETTLED_S:
+    if _age_s(lock) < _SETTLED_S:
         return False
-    descriptor = os.open(lock, os.O_RDWR)
+    descriptor = _locked(lock, fcntl.LOCK_EX, os.O_RDWR)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         segment.unlink(missing_ok=True)
         lock.unlink()
     finally:
         os.close(descriptor)
     return True
+
+
+def _locked(lock: str | Path, kind: int, flags: int = os.O_RDONLY) -> int:
+    """Lock a file and return its descriptor; raises OSError where it is gone, somebody else's or locked already."""
+    descriptor = os.open(lock, flags, 0o666)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _age_s(lock: str | Path) -> float:
+    return time.time() - os.stat(lock).st_mtime
