@@ -74,26 +74,27 @@ class DeadPorts:
     def look(self, now_s: float) -> None:
         """Hold what has become free since the last look, and let go what was held long enough."""
         self._let_go(now_s)
-        for lock in self._locks() - self._held.keys():
-            descriptor = _lock_of_a_dead(lock)
-            if descriptor is None:
-                self._left.discard(lock)
-            elif lock in self._left:
-                os.close(descriptor)
-            else:
+        locks, locked = (
+            self._locks(),
+            _locked_inodes(),
+        )  # asking each of some hundred locks would take milliseconds
+        self._left -= {lock for lock, inode in locks.items() if inode in locked}
+        for lock in locks.keys() - self._left - self._held.keys():
+            if locks[lock] not in locked and (descriptor := _lock_of_a_dead(lock)) is not None:
                 self._held[lock] = descriptor, now_s
 
-    def _locks(self) -> set[str]:
-        """Return the paths of the locks of all ports but those that several processes read."""
+    def _locks(self) -> dict[str, int]:
+        """Return the paths and inodes of the locks of all ports but those that several processes read."""
         try:
-            names = set(os.listdir(self._folder))
+            inodes = {file.name: file.inode() for file in os.scandir(self._folder)}
         except OSError:  # no shared memory
-            return set()
-        ports = {name.removesuffix(_LOCK_SUFFIX) for name in names if name.endswith(_LOCK_SUFFIX)}
+            return {}
         return {
-            f"{self._folder}/{port}{_LOCK_SUFFIX}"
-            for port in ports
-            if port.startswith(_PORTS) and port + _SHARED_LOCK_SUFFIX not in names
+            f"{self._folder}/{name}": inode
+            for name, inode in inodes.items()
+            if name.startswith(_PORTS)
+            and name.endswith(_LOCK_SUFFIX)
+            and name.removesuffix(_LOCK_SUFFIX) + _SHARED_LOCK_SUFFIX not in inodes
         }
 
     def _let_go(self, now_s: float) -> None:
@@ -130,6 +131,15 @@ def _ports_in_use(folder: Path, processes: Path) -> set[str]:
         with contextlib.suppress(OSError):  # ended meanwhile, or another user's
             found.update(port.findall(maps.read_text(errors="replace")))
     return {name for name in found if not (folder / f"{name}{_SHARED_LOCK_SUFFIX}").exists()}
+
+
+def _locked_inodes() -> set[int]:
+    """Return the inodes of the files, of any file system, that a process has locked for itself alone."""
+    try:
+        lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:  # not Linux
+        return set()
+    return {int(line[5].rpartition(":")[2]) for line in lines if line[1] == "FLOCK" and line[3] == "WRITE"}
 
 
 def _lock_of_a_dead(lock: str) -> int | None:
