@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
+
 import numpy as np
 
 from video2act_ros.control.command import Command
 from video2act_ros.control.limiter import JointLimits, Limiter
-from video2act_ros.control.problem import Problem
 from video2act_ros.control.start_move import StartMove
-from video2act_ros.control.tracking import TrackingWatch
 from video2act_ros.core.motion import MotionState, Vector
 from video2act_ros.core.robot_profile import RobotProfile
-from video2act_ros.core.types import FloatArray, JointSample
+from video2act_ros.core.types import FloatArray, JointSample, seconds_to_ns
 
 BRAKING_STEP_S = 0.02  # between two points of the way to rest, unless a control period is longer
 SETTLE_S = 0.25  # a held arm stands at least so long before it goes on: no stop-and-go at a threshold
@@ -19,36 +20,58 @@ REMEASURE_RAD = 0.3  # after a reset the arm may stand elsewhere; more than any 
 
 
 class ArmMotion:
-    """Turns targets into commands within the limits, and watches whether the joints follow.
+    """Turns targets into commands within the limits. It depends on nothing else, so that it can always brake.
+
+    A trajectory controller goes on with an older message until a newer one reaches it. So the motion is settled
+    `lead` periods ahead: whatever is decided in a tick changes it only after that, and a message that comes up to
+    `bridge_s` late agrees with the one before it about all that the controller has done meanwhile. Where no output
+    is a trajectory, only the newest set-point counts and the lead is one period.
 
     Not thread-safe: the control loop guards it.
     """
 
-    def __init__(self, profile: RobotProfile, period_s: float, start_speed: float, reach_rad: float) -> None:
+    def __init__(
+        self,
+        profile: RobotProfile,
+        period_s: float,
+        start_speed: float,
+        reach_rad: float,
+        bridge_s: float = 0.0,
+    ) -> None:
         self._names = profile.joint_names
         self._arm = ~np.array([joint.gripper for joint in profile.joints])
         trajectories = [output for output in profile.commands if output.type == "joint_trajectory"]
         told = [joint for output in trajectories for joint in output.joints]
         self._coasting = np.isin(self._names, told)  # joints whose driver knows the way to rest
         self._period_s = period_s
+        self._lead = 1 + (math.ceil(bridge_s / period_s - 1e-9) if trajectories else 0)
+        self._standing_ticks = self._lead + bool(trajectories)  # their first point is due at the stamp
         self._reach_rad = reach_rad
         self._braking_step_s = max(BRAKING_STEP_S, period_s)
-        self._settle_ticks = round(SETTLE_S / period_s)
-        self._rest_ticks = self._settle_ticks
+        self._settle_ticks = round(SETTLE_S / period_s) + self._lead - 1
         self._limiter = Limiter(JointLimits.of_commands(profile), period_s)
         self._start_move = StartMove(profile, period_s, start_speed)
-        self._tracking = TrackingWatch(profile, period_s)
+        self._settled: deque[MotionState] = deque(
+            maxlen=self._lead + 1
+        )  # due at the newest stamp, a period later, …
+        self._rest_ticks = 0  # for so many ticks the newest settled motion has been at rest
+        self._stand()
         self._reset_ns: int | None = None  # a new episode began; the arm may stand elsewhere now
 
     @property
+    def lead_ns(self) -> int:
+        """How far ahead of a tick the motion is settled [ns]: what is decided in it is due then."""
+        return self._lead * seconds_to_ns(self._period_s)
+
+    @property
     def positions(self) -> Vector:
-        """The newest commanded positions (J,)."""
+        """The newest settled positions (J,), in policy units; due one lead after the newest tick."""
         return self._limiter.positions
 
     @property
     def stopped(self) -> bool:
-        """Whether the commanded motion is at rest."""
-        return self._limiter.stopped
+        """Whether the arm is commanded to stand, in all that the newest command holds."""
+        return self._rest_ticks >= self._standing_ticks
 
     @property
     def settled(self) -> bool:
@@ -60,21 +83,20 @@ class ArmMotion:
         """The way to the start pose."""
         return self._start_move
 
-    def take(self, positions: FloatArray) -> None:
-        """Begin at rest at the measured `positions` (J,)."""
-        self._limiter.reset(np.asarray(positions, dtype=np.float64))
-        self._rest_ticks = self._settle_ticks
-        self._tracking.clear()
-        self._reset_ns = None
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the arm may have been put elsewhere since it was driven last: a new episode began."""
+        return self._reset_ns is not None
 
-    def let_go(self) -> None:
-        """Nothing is sent any more."""
-        self._tracking.clear()
+    def take(self, positions: FloatArray) -> None:
+        """Begin at rest at the measured `positions` (J,), in policy units."""
+        self._limiter.reset(np.asarray(positions, dtype=np.float64))
+        self._stand()
+        self._reset_ns = None
 
     def may_stand_elsewhere(self, now_ns: int) -> None:
         """Take that an episode began: whoever rearranged the scene may have moved the arm."""
         self._reset_ns = now_ns
-        self._tracking.clear()
 
     def remeasure(self, joints: JointSample | None) -> bool:
         """While the arm holds after a new episode: hold where it stands now if it was put elsewhere.
@@ -86,7 +108,7 @@ class ArmMotion:
         if not np.any(np.abs(joints.positions - self._limiter.positions)[self._arm] > REMEASURE_RAD):
             return False
         self._limiter.reset(np.asarray(joints.positions, dtype=np.float64))
-        self._tracking.clear()
+        self._stand()
         return True
 
     def drive_on(self) -> None:
@@ -97,10 +119,6 @@ class ArmMotion:
         """Start the way from the newest command to the start pose; return about how long it takes [s]."""
         return self._start_move.begin(self._limiter.positions)
 
-    def problem(self, joints: JointSample | None) -> Problem | None:
-        """Return what is wrong with how the joints follow; call it once per tick."""
-        return None if self._reset_ns is not None else self._tracking.problem(joints)
-
     def far(self, target: FloatArray, origin: FloatArray) -> str | None:
         """Name the arm joints whose `target` (J,) is out of reach of `origin` (J,); grippers may jump."""
         distance = np.where(self._arm, np.abs(target - origin), 0.0)
@@ -110,15 +128,39 @@ class ArmMotion:
         joints = ", ".join(f"{name} by {gap:.2f}" for name, gap in named if gap > self._reach_rad)
         return f"further than {self._reach_rad:g} rad from {{}}: {joints}"
 
-    def step(self, now_ns: int, due_ns: int, target: MotionState | None, missed: int = 0) -> Command:
-        """Advance one period towards `target`, or to a hold without one; the command is due at `due_ns`.
+    def distances(self, positions: FloatArray) -> Vector:
+        """Return how far the arm joints of `positions` (J,) are from the newest command; grippers 0."""
+        return np.where(self._arm, np.abs(positions - self._limiter.positions), 0.0)
 
-        Where `missed` ticks sent nothing, the driver has gone the way to rest of the newest command meanwhile, and
-        the motion goes on from there: to go on from that command would pull the arm back.
+    def step(self, now_ns: int, target: MotionState | None, missed: int = 0) -> Command:
+        """Advance one period towards `target`, due one lead after `now_ns`, or to a hold without one.
+
+        Where `missed` ticks sent nothing, the driver has gone on with what the newest command told it, at its end on
+        the way to rest, and the motion goes on from there: to go on from that command would pull the arm back.
         """
         if missed:
-            self._limiter.coast(self._coasting, missed * self._period_s)
+            self._pass_missed(missed)
         state = self._limiter.step(target)
+        self._settled.append(state)
         self._rest_ticks = self._rest_ticks + 1 if self._limiter.stopped else 0
-        self._tracking.record(due_ns, state.positions)
-        return Command(now_ns, state, self._limiter.braking(self._braking_step_s))
+        start, newest, *later = self._settled
+        ahead = [(index * self._period_s, state) for index, state in enumerate(later, 1)]
+        if any(np.any(state.velocities) for state in (newest, *later)) or not self._limiter.stopped:
+            offset_s = (self._lead - 1) * self._period_s
+            tail = self._limiter.braking(self._braking_step_s)
+            ahead += [(offset_s + after_s, state) for after_s, state in tail]
+            return Command(now_ns, newest, tuple(ahead), start)
+        return Command(now_ns, newest, (), start)
+
+    def _stand(self) -> None:
+        """Settle that the arm stands where the limiter is."""
+        self._settled.extend([self._limiter.state] * (self._lead + 1))
+        self._rest_ticks = self._settle_ticks
+
+    def _pass_missed(self, missed: int) -> None:
+        """Go on by `missed` periods as drivers do that hear nothing."""
+        steps = min(missed, self._lead + 1)
+        self._limiter.coast(self._coasting, (missed - steps) * self._period_s)
+        for _ in range(steps):
+            self._limiter.coast(self._coasting, self._period_s)
+            self._settled.append(self._limiter.state)

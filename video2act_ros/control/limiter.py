@@ -21,6 +21,7 @@ _POSITION_ROUNDING = 1e-10  # the same for positions, in policy units
 _CATCH_PERIODS = 4.0  # a target is met with its acceleration within so many periods, or ...
 _CATCH_RAMPS = 2.0  # ... so many times from none to full acceleration; longer where its jerk is small
 _SMOOTH = 4.0  # up to so many times longer
+_SAME_TIME_S = 1e-6  # a point nearer than this to the end of the way is the end
 _FORESIGHT = 2.0  # its velocity counts as far ahead as it would take to be lost, times this
 
 
@@ -94,16 +95,27 @@ class Limiter:
     def step(self, target: MotionState | None) -> MotionState:
         """Advance one period towards where `target` wants the joints then; return the new output.
 
-        None, or a target with a value that is not finite, brakes to a standstill and stays there.
+        None, or a target with a value that is not finite, brakes to a standstill and stays there; so does one for
+        which planning fails.
         """
-        wanted = None if target is None else _stacked(target)
-        if wanted is None or not np.isfinite(wanted).all():
+        following = None if target is None else self._planned(target)
+        if following is None:
             self._target_accelerations = None
-            self._state = self._braked(self._period_s)
-        else:
-            self._state = self._follow(self._within_limits(wanted))
+            following = self._braked(self._period_s)
+        self._state = following
         self._low, self._high = self._range(self._state[0])
         return self.state
+
+    def _planned(self, target: MotionState) -> Vector | None:
+        """Return the next state (3, J) towards `target`; None where there is none, whatever the reason."""
+        try:
+            wanted = _stacked(target)
+            if not np.isfinite(wanted).all():
+                return None
+            following = self._follow(self._within_limits(wanted))
+        except Exception:  # noqa: BLE001  the planner is a library; braking needs none
+            return None
+        return following if np.isfinite(following).all() else None
 
     def coast(self, joints: Mask, time_s: float) -> None:
         """Go the way to rest for `time_s` with some `joints` (J,): where they are if no command reached them."""
@@ -120,7 +132,10 @@ class Limiter:
             return ()
         brake = Brake.of(self._state[1], self._state[2], self._limits)
         rest_s = float(np.max(brake.durations_s))
-        times = [index * step_s for index in range(1, int(np.ceil(rest_s / step_s)))]
+        count = int(
+            np.ceil(max(rest_s - _SAME_TIME_S, 0.0) / step_s)
+        )  # equal times are refused by controllers
+        times = [index * step_s for index in range(1, count)]
         way = [(time_s, brake.at(time_s)) for time_s in [*times, rest_s]]
         return tuple((time_s, MotionState(self._state[0] + x, v, a)) for time_s, (x, v, a) in way)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from video2act_ros.control.chunk_check import Refusal
 from video2act_ros.control.command import Command
@@ -24,12 +24,14 @@ class ControlLoop:
     """The supervisor behind one lock; driven by explicit time.
 
     `on_…` and the requests come from callback threads, `tick` from the control thread. The lock is held
-    for well under a millisecond and never over input or output.
+    for well under a millisecond and never over input or output. Should a callback keep it all the same, the tick brakes
+    without it.
     """
 
     def __init__(self, profile: RobotProfile, settings: ControlSettings) -> None:
         self._count = len(profile.joints)
         self._lock = threading.Lock()
+        self._patience_s = 0.5 * settings.period_s
         self._standing = threading.Event()
         self._standing.set()
         self._supervisor = Supervisor(profile, settings)
@@ -97,6 +99,18 @@ class ControlLoop:
         """Take why no driver listens to some command outputs now, one text per output."""
         with self._lock:
             self._supervisor.watchdog.on_deaf_outputs(reasons, now_ns)
+
+    def on_unproven_outputs(self, outputs: Sequence[int]) -> None:
+        """Take which command outputs, by index, have only a listener that nobody vouches for."""
+        with self._lock:
+            self._supervisor.demand_proof(outputs)
+
+    def on_stall(self, reason: str) -> None:
+        """Take why this process cannot see its inputs or move the arm now, in words; empty: it can.
+
+        Needs no lock: whoever keeps that may be what stands still.
+        """
+        self._supervisor.stalled = reason
 
     def on_missing_joints(self, reasons: tuple[str, ...]) -> None:
         """Take why joints have not been measured yet, in words; empty: all have."""
@@ -191,11 +205,22 @@ class ControlLoop:
 
         `missed` is how many ticks before this one sent nothing although something was to be sent.
         """
-        with self._lock:
+        if not self._lock.acquire(timeout=self._patience_s):
+            return self._supervisor.brake(now_ns, missed)
+        try:
             command = self._supervisor.tick(now_ns, missed)
-            if command is None:
-                self._standing.set()
-            return command
+        except Exception as error:  # noqa: BLE001  the arm must brake whatever has failed
+            command = self._supervisor.brake(now_ns, missed)
+            self._supervisor.failed(error)
+        finally:
+            self._lock.release()
+        if command is None:
+            self._standing.set()
+        return command
+
+    def take_failure(self) -> Exception | None:
+        """Return once what failed in the last ticks beside the arm's own motion; None: nothing."""
+        return self._supervisor.take_failure()
 
     def would_be(self) -> Command | None:
         """Return what this tick would have sent had the loop been engaged; None unless in shadow."""

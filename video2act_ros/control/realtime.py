@@ -78,6 +78,11 @@ class RealtimeThread:
         return not self._thread.is_alive()
 
     @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
     def ticks(self) -> int:
         """Ticks since the start."""
         return self._ticks
@@ -111,7 +116,8 @@ class RealtimeThread:
             try:
                 self._tick(due)
             except Exception as error:  # noqa: BLE001  the arm needs the next tick whatever went wrong in this one
-                self._on_error(error)
+                with contextlib.suppress(Exception):  # nor may the report of an error end the thread
+                    self._on_error(error)
 
 
 def raise_scheduling_class(priority: int) -> str:

@@ -100,6 +100,16 @@ class RunState:
         return self._leaving is _Leaving.MOVING
 
     @property
+    def driven(self) -> bool:
+        """True while somebody's motion is wanted: the policy's, an external source's, or the way to the start pose."""
+        return self._mode is RunMode.ENGAGED or self.moving
+
+    @property
+    def ending(self) -> bool:
+        """True while the arm brakes or stands for good: in a fault that holds it, or before it is let go."""
+        return self.sending and (self._mode is RunMode.FAULT or self._leaving is _Leaving.BRAKING)
+
+    @property
     def may_drive(self) -> bool:
         """True while the policy or an external source may move the arm."""
         return self._mode in _DRIVING and self._leaving is _Leaving.NO
@@ -176,6 +186,14 @@ class RunState:
         if self._mode is not RunMode.IDLE and not self._emergency:
             self._holds_arm = self.sending
             self._set(RunMode.FAULT, reason)
+
+    def give_way(self, reason: str) -> None:
+        """Fault because something failed that the arm's own motion does not need.
+
+        What brakes for good already keeps its own reason and its way out.
+        """
+        if self._mode is not RunMode.FAULT and self._leaving is not _Leaving.BRAKING:
+            self.fault(reason)
 
     def stop_at_once(self) -> None:
         """Brake and stay until disengaged: the emergency stop."""

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from video2act_ros.control.arm_motion import ArmMotion
 from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.command import Command
 from video2act_ros.control.external import ExternalSource
+from video2act_ros.control.following import Following
 from video2act_ros.control.policy_motion import PolicyMotion
 from video2act_ros.control.problem import Problem
 from video2act_ros.control.run_state import EMERGENCY_STOP, RunState, Source
 from video2act_ros.control.status import LoopMetrics
 from video2act_ros.control.watchdog import Watchdog
+from video2act_ros.core.errors import describe_error
 from video2act_ros.core.motion import MotionState, Vector
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.thresholds import Outcome
 from video2act_ros.core.types import NS_PER_S, JointSample, RunMode, seconds_to_ns
+
+_Result = TypeVar("_Result")
 
 CLOCK_STEP_S = 1.0  # forwards within one tick; a busy machine does not delay a tick by that much
 _REPLAY = "this stack replays a bag and never drives an arm; start one without replay for that"
@@ -35,6 +41,7 @@ class ControlSettings:
     slow_scale: float = 0.4
     start_speed: float = 0.15
     external_timeout_s: float = 0.25
+    bridge_s: float = 0.04
     first_epoch: int = 0
     replay: bool = False
 
@@ -44,11 +51,14 @@ class Supervisor:
 
     def __init__(self, profile: RobotProfile, settings: ControlSettings) -> None:
         self._settings = settings
-        self._period_ns = seconds_to_ns(settings.period_s)  # a command is due one period after its tick
+        self._period_ns = seconds_to_ns(settings.period_s)
         self.policy = PolicyMotion(
             profile, settings.splice, settings.average_decay, settings.blend_s, settings.first_epoch
         )
-        self.arm = ArmMotion(profile, settings.period_s, settings.start_speed, settings.reach_rad)
+        self.arm = ArmMotion(
+            profile, settings.period_s, settings.start_speed, settings.reach_rad, settings.bridge_s
+        )
+        self.following = Following(profile, settings.period_s, self.arm.lead_ns / NS_PER_S)
         self.watchdog = Watchdog(profile)
         self.state = RunState(settings.first_epoch)
         self.metrics = LoopMetrics()
@@ -57,11 +67,21 @@ class Supervisor:
         self.would_be: Command | None = None
         self._external = ExternalSource(settings.external_timeout_s)
         self._obstacles: tuple[str, ...] = ()  # what would refuse to engage; known in shadow
+        self._unproven: tuple[int, ...] = ()  # command outputs whose driver nobody has vouched for
+        self.stalled = ""  # why this process cannot see its inputs, in words
+        self._joint_state_age_s = profile.thresholds.joint_state_age_s.stop
+        self._rest_at: MotionState | None = (
+            None  # where a held arm's set-point goes; decided in the tick before
+        )
+        self._command: Command | None = None
+        self._failure: Exception | None = None
         self._now_ns: int | None = None
 
     @property
     def reason(self) -> str:
-        """The run state's reason; in shadow also what is in the way of engaging now."""
+        """The run state's reason; in shadow also what is in the way of engaging now; what stands still comes first."""
+        if self.stalled and self.stalled not in self.state.reason and self.state.mode is not RunMode.IDLE:
+            return "; ".join(filter(None, (self.stalled, self.state.reason)))
         if self.state.mode is not RunMode.SHADOW or not self._obstacles:
             return self.state.reason
         return f"{self.state.reason}; in the way now: {'; '.join(self._obstacles)}"
@@ -82,7 +102,7 @@ class Supervisor:
         if self._settings.replay:
             return (_REPLAY,)
         was_sending = self.state.sending
-        problems = (*self._robot_problems(now_ns), *self._policy_problems(now_ns))
+        problems = (*self._robot_problems(now_ns), *self._policy_problems(now_ns), *self._apart(now_ns))
         refusals = self.state.engage((*self._refusals(problems), *self._out_of_reach()), now_ns)
         if not refusals and self.state.epoch != self.policy.epoch:
             self._take_arm(was_sending, now_ns)
@@ -108,9 +128,14 @@ class Supervisor:
         self._external.add(positions, now_ns)
         return None
 
+    def demand_proof(self, outputs: Sequence[int]) -> None:
+        """Take which command outputs, by index, have a listener that nobody has vouched for."""
+        self._unproven = tuple(outputs)
+
     def begin_episode(self, now_ns: int, why: str = "") -> int:
         """Forget all chunks, the arm may stand elsewhere; return the new epoch."""
         self.arm.may_stand_elsewhere(now_ns)
+        self.following.forget_commands()
         epoch = self.state.begin_episode(now_ns)
         self.policy.raise_epoch(epoch, now_ns, why)
         return epoch
@@ -126,45 +151,130 @@ class Supervisor:
     def tick(self, now_ns: int, missed: int = 0) -> Command | None:
         """Return the command for this tick, or None while idle or in shadow, when nothing is sent.
 
-        `missed` is how many ticks before this one sent nothing although something was to be sent.
+        In fault, emergency stop, braking and hold the command comes from the arm's own motion alone, before anything
+        else is looked at. Whatever fails elsewhere, in any mode, brakes the arm in the same tick and is kept as the
+        `failure`.
+
+        Args:
+            now_ns: the present time, of the clock that stamps commands.
+            missed: how many ticks before this one sent nothing although something was to be sent.
         """
-        self._watch_clock(now_ns)
-        self.would_be = None
-        state, due_ns = self.state, now_ns + self._period_ns
-        if state.mode is RunMode.IDLE:
+        self.would_be = self._command = None
+        if self.state.mode is RunMode.IDLE:
             return None
-        if state.sending and state.mode is not RunMode.ENGAGED:
+        if self.state.sending and not self.state.driven:
+            self._command = self.arm.step(now_ns, self._rest_at, missed)
+            self._aside(lambda: self._judge(now_ns))
+        else:
+            target = self._aside(lambda: self._judge(now_ns))
+            if not self.state.sending:
+                return None
+            self._command = self.arm.step(now_ns, target if self.state.driven else None, missed)
+        self._aside(lambda: self._remember(now_ns))
+        return self._command
+
+    def brake(self, now_ns: int, missed: int = 0) -> Command | None:
+        """Return the command of a tick that could not be decided: one period of braking, whoever drove.
+
+        Needs neither the state of anything else nor a lock.
+        """
+        if not self.state.sending:
+            return None
+        if self._command is None or self._command.stamp_ns != now_ns:
+            self._command = self.arm.step(now_ns, None, missed)
+        return self._command
+
+    def take_failure(self) -> Exception | None:
+        """Return once what failed beside the arm's own motion; None: nothing."""
+        failure, self._failure = self._failure, None
+        return failure
+
+    def _aside(self, work: Callable[[], _Result]) -> _Result | None:
+        """Do what the arm's own motion does not need; None where that fails, and nobody drives the arm then."""
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001  the arm must brake whatever has failed
+            self.failed(error)
+            return None
+
+    def failed(self, error: Exception) -> None:
+        """Take that something failed which the arm's own motion does not need: nobody drives the arm any more."""
+        self._failure, self._rest_at = error, None
+        self.state.give_way(f"a control tick failed: {describe_error(error)}")
+
+    def _judge(self, now_ns: int) -> MotionState | None:
+        """Follow inputs and time; return where whoever drives wants the arm, None for a hold."""
+        due_ns = now_ns + self.arm.lead_ns
+        if self.state.ending:
+            self._end(now_ns)
+            return None
+        self._watch_clock(now_ns)
+        if self.state.sending and self.state.mode is not RunMode.ENGAGED:
             self.policy.stand(now_ns)
         else:
-            self.policy.advance(now_ns, self._settings.slow_scale if state.slow else 1.0)
+            slow = self.state.slow or self.following.proving
+            self.policy.advance(now_ns, self._settings.slow_scale if slow else 1.0)
         self._choose_source(now_ns)
         target = self.policy.target(due_ns)
         self.policy.hand_out(due_ns)
         problems = self._problems(now_ns, target)
-        state.update(problems, self.arm.stopped, self.arm.settled)
-        if not state.sending:
-            self.arm.let_go()
-            good = not any(problem.outcome is not Outcome.SLOW for problem in problems)
-            self.would_be = Command(now_ns, target) if good and target is not None else None
-            self._obstacles = (*self._refusals(problems), *self._out_of_reach())
+        self.state.update(problems, self.arm.stopped, self.arm.settled)
+        if not self.state.sending:
+            self._show(now_ns, problems)
             return None
-        command = self.arm.step(now_ns, due_ns, self._wanted(now_ns, target), missed)
-        self.policy.record(due_ns, command.state.positions)
-        return command
+        return self._wanted(now_ns, due_ns, target)
 
-    def _wanted(self, now_ns: int, target: MotionState | None) -> MotionState | None:
+    def _end(self, now_ns: int) -> None:
+        """Follow an arm that brakes for good: let it go once it stands, or keep its set-point near it."""
+        self.state.update((), self.arm.stopped, self.arm.settled)
+        if not self.state.sending:
+            self.following.clear()
+            self._rest_at = None
+            return
+        self._watch_clock(now_ns)
+        self.policy.stand(now_ns)
+        self.policy.hand_out(now_ns + self.arm.lead_ns)
+        self._choose_source(now_ns)
+        list(self._following_problems(now_ns))
+        self._stay_near(now_ns)
+
+    def _show(self, now_ns: int, problems: tuple[Problem, ...]) -> None:
+        """Nothing is sent: tell what would be, and what is in the way of engaging."""
+        self.following.clear()
+        self._rest_at = None
+        target = self.policy.target(now_ns + self._period_ns)
+        good = not any(problem.outcome is not Outcome.SLOW for problem in problems)
+        self.would_be = Command(now_ns, target) if good and target is not None else None
+        self._obstacles = (*self._refusals(problems), *self._out_of_reach())
+
+    def _wanted(self, now_ns: int, due_ns: int, target: MotionState | None) -> MotionState | None:
         """Return where whoever drives wants the arm; None for a hold. `target` is what the policy wants."""
         if self.state.moving:
             return self._move_on()
         if self.state.mode is not RunMode.ENGAGED:
-            if self.arm.remeasure(self.joints):
-                self.policy.forget_sent()
+            self._stay_near(now_ns)
             return None
+        self._rest_at = None
         self.arm.drive_on()
+        self.following.prove_again(self.arm.positions, self._fresh_joints(now_ns))
         if self.state.source is Source.EXTERNAL:
             return self._external.target(now_ns)
         self.metrics.drive(now_ns, self.policy.newest)
         return target
+
+    def _stay_near(self, now_ns: int) -> None:
+        """Let a held arm's set-point follow an arm that was put elsewhere or does not do what it is told."""
+        joints = self._fresh_joints(now_ns)
+        if self.arm.remeasure(joints):
+            self.policy.forget_sent()
+            self.following.forget_commands()
+        self._rest_at = self.following.stand_at(joints, self.arm.positions, self.arm.stopped)
+
+    def _remember(self, now_ns: int) -> None:
+        """Keep the newest command for those who compare with it later."""
+        due_ns = now_ns + self.arm.lead_ns
+        self.following.record(due_ns, self.arm.positions)
+        self.policy.record(due_ns, self.arm.positions)
 
     def _move_on(self) -> MotionState:
         """Go on to the start pose; let go of the arm there."""
@@ -203,14 +313,21 @@ class Supervisor:
         self.policy.step_clock()
         self.begin_episode(now_ns, f"the clock stepped by {step_s:+.2f} s")
 
+    def _fresh_joints(self, now_ns: int) -> JointSample | None:
+        """Return the newest measured pose unless it is too old to stand for where the arm is."""
+        joints = self.joints
+        if joints is None or (now_ns - joints.stamp_ns) / NS_PER_S > self._joint_state_age_s:
+            return None
+        return joints
+
     # -- judgement ----------------------------------------------------------------------------------
 
     def _problems(self, now_ns: int, target: MotionState | None) -> tuple[Problem, ...]:
         """Return what is wrong with all that the motion of this tick depends on."""
-        state, tracking = self.state, self.arm.problem(self.joints)
+        state = self.state
         problems = self._robot_problems(now_ns)
-        if tracking is not None and state.sending:
-            problems = (*problems, tracking)
+        if state.sending:
+            problems = (*problems, *self._following_problems(now_ns))
         if state.moving or state.source is Source.EXTERNAL:
             return problems
         problems = (*problems, *self._policy_problems(now_ns))
@@ -226,7 +343,27 @@ class Supervisor:
         return problems
 
     def _robot_problems(self, now_ns: int) -> tuple[Problem, ...]:
-        return self.watchdog.robot_problems(now_ns, self.joints)
+        problems = self.watchdog.robot_problems(now_ns, self.joints)
+        return (*problems, Problem(Outcome.HOLD, self.stalled)) if self.stalled else problems
+
+    def _following_problems(self, now_ns: int) -> Iterator[Problem]:
+        """Yield how the arm fails to do what it is told; nothing while it may stand elsewhere."""
+        if self.arm.elsewhere:
+            return
+        yield from self.following.problems(self._fresh_joints(now_ns), self.arm.positions)
+        if self.following.proving:
+            yield Problem(Outcome.SLOW, "slow until the arm has been seen to follow its commands")
+
+    def _apart(self, now_ns: int) -> Iterator[Problem]:
+        """Yield that a driven arm's set-point is still on its way to the arm."""
+        joints = self._fresh_joints(now_ns)
+        if self.state.sending and self.following.retreating and joints is not None:
+            gap = float(self.arm.distances(joints.positions).max())
+            yield Problem(
+                Outcome.HOLD,
+                f"the arm's set-point is {gap:.2f} rad from its measured pose and on its way there; engage again in a "
+                "moment, and check its driver",
+            )
 
     def _policy_problems(self, now_ns: int) -> tuple[Problem, ...]:
         return self.watchdog.policy_problems(now_ns, self.policy.newest, self.policy.missing)
@@ -255,6 +392,11 @@ class Supervisor:
         """Begin to send, from the measured pose unless commands went out already."""
         self.policy.raise_epoch(self.state.epoch, now_ns)
         self._external.clear()
-        if not was_sending and self.joints is not None:
+        if self.joints is None:
+            return
+        if not was_sending:
             self.arm.take(self.joints.positions)
             self.policy.take_arm()
+            self.following.clear()
+        self._rest_at = None
+        self.following.prove(self._unproven, self.arm.positions, self.joints.positions)

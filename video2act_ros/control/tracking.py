@@ -23,11 +23,12 @@ class TrackingWatch:
     Grippers are exempt: they close on objects. Not thread-safe.
     """
 
-    def __init__(self, profile: RobotProfile, period_s: float) -> None:
+    def __init__(self, profile: RobotProfile, period_s: float, lead_s: float = 0.0) -> None:
+        """Remember nothing yet; commands come up to `lead_s` before they are due."""
         self._names = profile.joint_names
         self._arm = ~np.array([joint.gripper for joint in profile.joints])
         self._threshold = profile.thresholds.tracking_error_rad
-        rows = int(np.ceil((LAG_S + 0.2) / period_s)) + 2  # joint states may be as old as that
+        rows = int(np.ceil((LAG_S + 0.2 + lead_s) / period_s)) + 2  # joint states may be 0.2 s old
         self._lag_ns = seconds_to_ns(LAG_S)
         self._lasting_ns = seconds_to_ns(LASTING_S)
         self._stamps_ns = np.zeros(rows, dtype=np.int64)

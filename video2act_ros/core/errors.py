@@ -25,6 +25,10 @@ class SimulationError(Video2ActError):
     """The simulated robot cannot be built or rendered on this machine."""
 
 
+class ControlError(Video2ActError):
+    """A thread that moves the arm, or that watches its inputs, stands still."""
+
+
 class TransportError(Video2ActError):
     """The middleware did not take a message."""
 
@@ -35,6 +39,11 @@ class BagError(Video2ActError):
 
 class DatasetError(Video2ActError):
     """A demonstration dataset is missing, damaged, or does not fit what is trained on it."""
+
+
+def describe_error(error: Exception) -> str:
+    """Return a refusal's own words; anything unexpected with its type."""
+    return str(error) if isinstance(error, Video2ActError) else f"{type(error).__name__}: {error}"
 
 
 def unknown_choice(kind: str, given: object, valid: object) -> str:

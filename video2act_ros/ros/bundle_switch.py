@@ -10,11 +10,11 @@ from typing import Generic, TypeVar
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
-from video2act_ros.core.errors import Video2ActError
+from video2act_ros.core.errors import Video2ActError, describe_error
 from video2act_ros.core.model_swap import BundleStatus, Candidate, ModelSwap, SwapFailure
 from video2act_ros.ros import params, qos
 from video2act_ros.ros.diagnostics import Level
-from video2act_ros.ros.lifecycle import ManagedNode, describe_error
+from video2act_ros.ros.lifecycle import ManagedNode
 
 M = TypeVar("M")
 

@@ -17,13 +17,17 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from video2act_ros.control.command import Command
 from video2act_ros.core.config import CommandConfig
 from video2act_ros.core.robot_profile import CommandOutput, RobotProfile
+from video2act_ros.core.types import seconds_to_ns
 from video2act_ros.ros import qos
 from video2act_ros.ros.command_listeners import CommandListeners
-from video2act_ros.ros.convert import ns_to_stamp, s_to_duration
+from video2act_ros.ros.convert import ns_to_duration, ns_to_stamp
 
 Vector = NDArray[np.float64]
 REPLAY_PREFIX = "replay/"
 """Stands before every command topic of a stack that replays a bag, where no driver listens."""
+
+_STANDING_S = 0.2
+"""How far ahead the message of a standing arm reaches: controllers refuse one that is over when it arrives."""
 
 MESSAGE_TYPES = {
     "joint_trajectory": JointTrajectory,
@@ -53,25 +57,32 @@ class CommandConverter:
         if self._type == "forward_position":
             return Float64MultiArray(data=positions)
         message = JointState(
-            name=self._names, position=positions, velocity=self._velocities(command.state.velocities)
+            name=self._names, position=positions, velocity=self._rates(command.state.velocities)
         )
         message.header.stamp = stamp
         return message
 
     def _trajectory(self, stamp: Time, command: Command) -> JointTrajectory:
-        """Return the set-point, due one period after the stamp, and the way to rest from there.
+        """Return the motion from the stamp on: what is settled, then the way to rest.
 
-        Trajectory controllers refuse a last point that moves, and with the way to rest the arm stops
-        smoothly, within its limits, should no other message follow.
+        A trajectory controller bridges the time before the first point by a motion of its own, so that point is due at
+        the stamp itself. It refuses a message in which two points are due in the same nanosecond, and a last point that
+        moves. Between points it interpolates: with accelerations as smoothly as the motion was planned.
         """
-        states = [(0.0, command.state), *command.braking]
+        first = [] if command.start is None else [(0.0, command.start)]
+        next_s = self._period_s if command.braking or not first else max(self._period_s, _STANDING_S)
+        later = [(self._period_s + after_s, state) for after_s, state in command.braking]
+        states = [*first, (next_s, command.state), *later]
+        due_ns = [seconds_to_ns(after_s) for after_s, _ in states]
         points = [
             JointTrajectoryPoint(
                 positions=self._positions(state.positions),
-                velocities=self._velocities(state.velocities),
-                time_from_start=s_to_duration(self._period_s + after_s),
+                velocities=self._rates(state.velocities),
+                accelerations=self._rates(state.accelerations),
+                time_from_start=ns_to_duration(due),
             )
-            for after_s, state in states
+            for due, following, (_, state) in zip(due_ns, [*due_ns[1:], None], states, strict=True)
+            if following is None or due < following
         ]
         message = JointTrajectory(joint_names=self._names, points=points)
         message.header.stamp = stamp
@@ -82,8 +93,8 @@ class CommandConverter:
     def _positions(self, positions: Vector) -> array.array[float]:
         return array.array("d", (positions[self._indices] * self._scale + self._offset).tobytes())
 
-    def _velocities(self, velocities: Vector) -> array.array[float]:
-        return array.array("d", (velocities[self._indices] * self._scale).tobytes())
+    def _rates(self, rates: Vector) -> array.array[float]:
+        return array.array("d", (rates[self._indices] * self._scale).tobytes())
 
 
 class CommandPublishers:
@@ -113,9 +124,19 @@ class CommandPublishers:
         )
 
     def publish(self, command: Command) -> None:
-        """Send one set-point to the arm."""
+        """Send one set-point to the arm; an output that fails costs no other one its command.
+
+        Raises:
+            Exception: the first output's error, once all were tried.
+        """
+        failure: Exception | None = None
         for converter, publisher in self._outputs:
-            publisher.publish(converter.message(command))
+            try:
+                publisher.publish(converter.message(command))
+            except Exception as error:  # noqa: BLE001  the other outputs' joints must brake with the arm
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def shared_topics(self) -> dict[str, str]:
         """Return the command topics that somebody else publishes, too: who, and the remedy, in words.

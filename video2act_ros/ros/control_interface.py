@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from dataclasses import replace
 from functools import partial
@@ -19,13 +20,14 @@ from video2act_ros.control.command import Command
 from video2act_ros.control.external import external_positions
 from video2act_ros.control.loop import ControlLoop, ControlSettings
 from video2act_ros.control.realtime import RealtimeThread
+from video2act_ros.control.stall_watch import StallWatch
 from video2act_ros.control.status import LoopStatus
 from video2act_ros.control.tick_clock import TickClock
 from video2act_ros.core.config import CommandConfig
-from video2act_ros.core.errors import InputError
+from video2act_ros.core.errors import ControlError, InputError, describe_error
 from video2act_ros.core.model_swap import BundleStatus
 from video2act_ros.core.robot_profile import RobotProfile
-from video2act_ros.core.types import RunMode
+from video2act_ros.core.types import RunMode, seconds_to_ns
 from video2act_ros.ros import input_health, qos
 from video2act_ros.ros.bundle_switch import SYSTEMS, bundle_status_topic
 from video2act_ros.ros.command_outputs import CommandPublishers, WouldBePublisher
@@ -41,7 +43,22 @@ WATCH_PERIOD_S = 0.02  # largest time until a changed state is published
 SHARE_PERIOD_S = 0.1  # between two looks for other publishers, and between two plans
 METRICS_PERIOD_S = 1.0
 STANDING_TIMEOUT_S = 0.7  # braking from full speed; `stop` must end within a second
+_TICKS, _CALLBACKS = "control thread", "executor"
+_STALLED = {
+    _TICKS: "the control thread has not ticked for {:.1f} s; the arm's driver brakes by what it was sent last; check "
+    "this machine's load, and restart the command node should that last",
+    _CALLBACKS: "the command node's executor has been busy for {:.1f} s and reads no inputs; check this machine's "
+    "load, and the log",
+}
+_EPOCH_BITS = (
+    52  # numbers that every reader of JSON keeps exactly; two processes meet once in some billion starts
+)
 PLANNING = "rtc"  # the splice mode in which System 1 continues what is planned
+
+
+def _first_epoch() -> int:
+    """Return where a command process begins to count: no other one has been there, whatever the clock says."""
+    return secrets.randbits(_EPOCH_BITS)
 
 
 class ControlInterface:
@@ -56,7 +73,6 @@ class ControlInterface:
         self._profile = profile
         self._config = config
         self._period_s = 1.0 / config.rate_hz
-        # Seconds since 1970: a restarted control half never repeats an epoch of its predecessor.
         settings = ControlSettings(
             period_s=self._period_s,
             splice=config.splice,
@@ -65,13 +81,17 @@ class ControlInterface:
             slow_scale=config.slow_scale,
             start_speed=config.start_speed,
             external_timeout_s=config.external_timeout_s,
-            first_epoch=int(time.time()),
+            bridge_s=config.bridge_s,
+            first_epoch=_first_epoch(),
             replay=config.replay,
         )
         self._loop = ControlLoop(profile, settings)
         self._joints = JointStateMerger(profile)
         self._thread: RealtimeThread | None = None
         self._clock = TickClock()
+        self._watch: StallWatch | None = None
+        self._beats = 0  # of the executor
+        self._stamp_ns = 0  # of the newest tick
         self._last: Command | None = None
         self._driven_s: float | None = None  # deadline of the newest tick, where it drove the arm
         self._published_version = -1
@@ -118,6 +138,10 @@ class ControlInterface:
             self._period_s, self._tick, self._on_tick_error, self._config.realtime_priority
         )
         self._thread.start()
+        thread = self._thread
+        counts = {_TICKS: lambda: thread.ticks, _CALLBACKS: lambda: self._beats}
+        self._watch = StallWatch(counts, self._on_stall)
+        self._watch.start()
         self._watch_robot()
         self._publish_state()
 
@@ -125,6 +149,8 @@ class ControlInterface:
         """Brake the arm, leave it at a last standing command, and end the thread; within a second."""
         if self._thread is None:
             return
+        if self._watch is not None:
+            self._watch.stop()
         was_sending = self._loop.status(self._now_ns()).sending
         self._loop.disengage()
         standing = self._loop.wait_until_standing(STANDING_TIMEOUT_S)
@@ -140,19 +166,40 @@ class ControlInterface:
     # -- control thread -----------------------------------------------------------------------------
 
     def _tick(self, deadline_s: float) -> None:
-        stamp_ns = self._clock.stamp_ns(deadline_s, time.monotonic(), self._now_ns())
         missed = 0 if self._driven_s is None else round((deadline_s - self._driven_s) / self._period_s) - 1
-        command = self._loop.tick(stamp_ns, missed)
+        command = self._loop.tick(self._stamp(deadline_s, missed), missed)
         self._driven_s = None if command is None else deadline_s
         if command is not None:
             self._last = command
             self._outputs.publish(command)
         elif (would_be := self._loop.would_be()) is not None:
             self._would_be.publish(would_be)
+        if (failure := self._loop.take_failure()) is not None:
+            self._node.report_problem("control", failure)
+
+    def _stamp(self, deadline_s: float, missed: int) -> int:
+        """Return the time of a tick; where the clock cannot be read, the time at which the tick was due."""
+        try:
+            self._stamp_ns = self._clock.stamp_ns(deadline_s, time.monotonic(), self._now_ns())
+        except Exception as error:  # noqa: BLE001  the arm must brake without a clock, too
+            self._stamp_ns += (missed + 1) * seconds_to_ns(self._period_s)
+            self._on_tick_error(error)
+        return self._stamp_ns
 
     def _on_tick_error(self, error: Exception) -> None:
-        self._loop.fault(f"a control tick failed: {error}")
+        self._loop.fault(f"a control tick failed: {describe_error(error)}")
         self._node.report_problem("control", error)
+
+    # -- the watch's thread -------------------------------------------------------------------------
+
+    def _on_stall(self, standing: dict[str, float]) -> None:
+        """Tell what stands still in this process; the executor, which would tell it, may be what stands."""
+        texts = {name: _STALLED[name].format(time_s) for name, time_s in standing.items()}
+        self._loop.on_stall("; ".join(texts.values()))
+        for name, text in texts.items():
+            self._node.report_problem(name, ControlError(text))
+        if _CALLBACKS in standing:
+            self._publish_state()
 
     # -- inputs -------------------------------------------------------------------------------------
 
@@ -224,6 +271,7 @@ class ControlInterface:
             health.problem("control", f"{status.mode.value}: {status.reason}", level, passing=True)
 
     def _watch_state(self) -> None:
+        self._beats += 1
         due = time.monotonic() - self._published_s >= STATE_PERIOD_S
         if due or self._loop.status(self._now_ns()).version != self._published_version:
             self._publish_state()

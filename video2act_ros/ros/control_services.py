@@ -45,8 +45,9 @@ class ControlServices:
         node.create_service(NewEpisode, "new_episode", self._on_new_episode)
         node.create_service(SetInstruction, "set_instruction", self._on_set_instruction)
         node.create_service(ReadClock, clock_comparison.SERVICE, self._on_read_clock)
-        # Twice, so that no publisher's quality of service can keep a stop from arriving.
-        for profile in (qos.DATA, qos.JOINT_STATES):
+        # Thrice, so that no publisher's quality of service can keep a stop from arriving, nor one that was latched
+        # before this node began.
+        for profile in (qos.DATA, qos.JOINT_STATES, qos.LATCHED):
             node.subscribe(Bool, "emergency_stop", self._on_emergency_stop_topic, profile)
         node.subscribe(String, "known_instructions", self._on_known_instructions, qos.LATCHED)
         node.subscribe(String, "instruction", lambda message: self.set_instruction(message.data), qos.DATA)

@@ -9,7 +9,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from numpy.typing import NDArray
 
-from video2act_ros.core.types import NS_PER_S, seconds_to_ns
+from video2act_ros.core.types import NS_PER_S
 from video2act_ros.recording.reading.decode import JointStateMerger as JointStateMerger
 from video2act_ros.recording.reading.decode import duration_to_s as duration_to_s
 from video2act_ros.recording.reading.decode import stamp_to_ns as stamp_to_ns
@@ -20,9 +20,8 @@ def ns_to_stamp(stamp_ns: int) -> Time:
     return Time(sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S)
 
 
-def s_to_duration(duration_s: float) -> Duration:
-    """Return seconds as a ROS duration."""
-    duration_ns = seconds_to_ns(duration_s)
+def ns_to_duration(duration_ns: int) -> Duration:
+    """Return nanoseconds as a ROS duration."""
     return Duration(sec=duration_ns // NS_PER_S, nanosec=duration_ns % NS_PER_S)
 
 

@@ -9,14 +9,14 @@ import numpy as np
 from video2act_msgs.msg import ActionChunk as ActionChunkMessage
 from video2act_msgs.msg import Latents
 from video2act_ros.core.errors import InputError
-from video2act_ros.core.types import ActionChunk, FloatArray, LatentTokens
+from video2act_ros.core.types import ActionChunk, FloatArray, LatentTokens, seconds_to_ns
 from video2act_ros.recording.reading.decode import chunk_from_message as chunk_from_message
 from video2act_ros.recording.reading.decode import from_bfloat16 as from_bfloat16
 from video2act_ros.recording.reading.decode import latents_from_message as latents_from_message
 from video2act_ros.recording.reading.decode import run_context_from_message as run_context_from_message
 from video2act_ros.recording.reading.decode import store_latents
 from video2act_ros.recording.reading.decode import to_bfloat16 as to_bfloat16
-from video2act_ros.ros.convert import ns_to_stamp, s_to_duration, set_bytes
+from video2act_ros.ros.convert import ns_to_duration, ns_to_stamp, set_bytes
 
 
 def message_from_latents(latents: LatentTokens, dtype: str, frame_id: str) -> Latents:
@@ -40,7 +40,7 @@ def message_from_latents(latents: LatentTokens, dtype: str, frame_id: str) -> La
         features_id=latents.features_id,
         frame_stamps=[ns_to_stamp(stamp) for stamp in latents.frame_stamps_ns],
         instruction=latents.instruction,
-        compute_time=s_to_duration(latents.compute_time_s),
+        compute_time=ns_to_duration(seconds_to_ns(latents.compute_time_s)),
         shape=list(tokens.shape),
         dtype=dtype,
         stages=list(latents.checksums),
@@ -85,7 +85,7 @@ def message_from_chunk(chunk: ActionChunk, ages: InputAges, frame_id: str = "") 
         guidance=_flat(chunk.guidance),
         bundle_id=chunk.bundle_id,
         seed=chunk.seed,
-        compute_time=s_to_duration(chunk.compute_time_s),
+        compute_time=ns_to_duration(seconds_to_ns(chunk.compute_time_s)),
         image_ages=list(ages.images_s),
         joint_age=ages.joints_s,
         latent_age=ages.latents_s,

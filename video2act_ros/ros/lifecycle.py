@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 
 from video2act_ros.core.config import NodeConfig
-from video2act_ros.core.errors import ConfigurationError, Video2ActError
+from video2act_ros.core.errors import ConfigurationError, Video2ActError, describe_error
 from video2act_ros.ros import environment, params
 from video2act_ros.ros.diagnostics import DiagnosticsPublisher, Health, Level
 from video2act_ros.ros.node_names import NodeName
 from video2act_ros.ros.publisher import GuardedPublisher
 
 _LOG_PERIOD_S = 2.0  # between two log lines of one repeating problem
-
-
-def describe_error(error: Exception) -> str:
-    """Return a refusal's own words; anything unexpected with its type."""
-    return str(error) if isinstance(error, Video2ActError) else f"{type(error).__name__}: {error}"
 
 
 class ManagedNode(LifecycleNode):
@@ -80,13 +77,67 @@ class ManagedNode(LifecycleNode):
     def subscribe(
         self, message_type: type[Any], topic: str, callback: Callable[[Any], None], profile: QoSProfile
     ) -> None:
-        """Subscribe; a message that cannot be used is told on /diagnostics and dropped."""
+        """Subscribe; a message that cannot be used is told on /diagnostics and dropped.
 
-        def guarded(message: Any) -> None:
-            with self.reporting(topic):
-                callback(message)
+        A publisher of another quality of service is no reason for a warning: whoever needs it subscribes twice.
+        """
+        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
+        self.create_subscription(message_type, topic, callback, profile, event_callbacks=quiet)
 
-        self.create_subscription(message_type, topic, guarded, profile)
+    # Every callback of a node comes from one of these, and none can end the process: an exception costs one call.
+
+    def create_subscription(
+        self, msg_type: type[Any], topic: str, callback: Callable[..., Any], *arguments: Any, **options: Any
+    ) -> Any:
+        """Subscribe; what the callback raises is told on /diagnostics and goes no further."""
+        return super().create_subscription(
+            msg_type, topic, self._guarded(topic, callback), *arguments, **options
+        )
+
+    def create_timer(
+        self, timer_period_sec: float, callback: Callable[..., Any] | None, *arguments: Any, **options: Any
+    ) -> Any:
+        """Make a timer; what the callback raises is told on /diagnostics and goes no further."""
+        guarded = None if callback is None else self._guarded("timer", callback)
+        return super().create_timer(timer_period_sec, guarded, *arguments, **options)
+
+    def create_service(
+        self,
+        srv_type: type[Any],
+        srv_name: str,
+        callback: Callable[[Any, Any], Any],
+        *arguments: Any,
+        **options: Any,
+    ) -> Any:
+        """Offer a service; what the callback raises is told on /diagnostics, and the caller is told that it failed."""
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:  # noqa: BLE001
+                self.report_problem(srv_name, error)
+                failed = srv_type.Response()
+                if hasattr(failed, "success") and hasattr(failed, "message"):
+                    failed.success, failed.message = False, f"{srv_name} failed: {describe_error(error)}"
+                return failed
+
+        answer.guarded = True  # type: ignore[attr-defined]
+        return super().create_service(srv_type, srv_name, answer, *arguments, **options)
+
+    def create_guard_condition(self, callback: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Make a guard condition; what the callback raises is told on /diagnostics and goes no further."""
+        return super().create_guard_condition(self._guarded("guard", callback), *arguments, **options)
+
+    def _guarded(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `callback` so that what it raises is told and goes no further; its signature stays."""
+
+        @functools.wraps(callback)
+        def guarded(*arguments: Any) -> Any:
+            with self.reporting(name):
+                return callback(*arguments)
+
+        guarded.guarded = True  # type: ignore[attr-defined]
+        return guarded
 
     def create_publisher(self, *arguments: Any, **options: Any) -> GuardedPublisher:
         """Return a publisher that tells on /diagnostics what it could not send."""
@@ -107,7 +158,11 @@ class ManagedNode(LifecycleNode):
             self.report_problem(name, error)
 
     def report_problem(self, name: str, error: Exception) -> None:
-        """Tell one error; an unexpected one with its traceback."""
+        """Tell one error, an unexpected one with its traceback; from any thread, and never by raising another one."""
+        with contextlib.suppress(Exception):
+            self._report_problem(name, error)
+
+    def _report_problem(self, name: str, error: Exception) -> None:
         expected = isinstance(error, Video2ActError)
         text = describe_error(error)
         self.health.problem(name, text, passing=True)

@@ -54,6 +54,14 @@ class CommandConfig(NodeConfig):
         minimum=0.02,
         maximum=2.0,
     )
+    bridge_s: float = parameter(
+        0.04,
+        "a trajectory may reach its controller so much later than it was stamped without a jump of the arm; decisions, "
+        "also to brake, take effect later by as much",
+        unit="s",
+        minimum=0.0,
+        maximum=0.2,
+    )
     replay: bool = parameter(
         False,
         "cameras and joints come from a bag: the arm cannot be engaged, commands would go to replay/…",

@@ -5,9 +5,9 @@ Messages go through the same functions as in the live nodes, so that a bag gives
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -294,14 +294,22 @@ def find_namespace(bag: Bag) -> str:
 
 
 def _commanded(output: CommandOutput, message: Message) -> Vector:
-    """Return one command message's set-point in the output's joint order, robot units."""
+    """Return one command message's set-point in the output's joint order, robot units.
+
+    Of a trajectory that is the first point which is due later than its stamp.
+    """
     if output.type == "forward_position":
         return np.asarray(message.data, dtype=np.float64)
     trajectory = output.type == "joint_trajectory"
     names = list(message.joint_names if trajectory else message.name)
-    values = message.points[0].positions if trajectory else message.position
+    values = _next_point(message.points).positions if trajectory else message.position
     given = dict(zip(names, values, strict=True))
     return np.array([given[output.names.get(joint, joint)] for joint in output.joints], dtype=np.float64)
+
+
+def _next_point(points: Sequence[Any]) -> Any:
+    later = (point for point in points if point.time_from_start.sec or point.time_from_start.nanosec)
+    return next(later, points[0])
 
 
 def _run_record(message: Message) -> RunRecord:
