@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,13 @@ from video2act_ros.core.types import FloatArray, JointSample, seconds_to_ns
 
 BRAKING_STEP_S = 0.02  # between two points of the way to rest, unless a control period is longer
 SETTLE_S = 0.25  # a held arm stands at least so long before it goes on: no stop-and-go at a threshold
+INTERPOLATED = (
+    0.96  # share of the accelerations that is planned with: controllers overshoot it between two points
+)
 REMEASURE_RAD = 0.3  # after a reset the arm may stand elsewhere; more than any tracking error
+
+
+_MISSED_ONE_BY_ONE = 500  # after more missed ticks than these every arm stands
 
 
 class ArmMotion:
@@ -24,8 +31,9 @@ class ArmMotion:
 
     A trajectory controller goes on with an older message until a newer one reaches it. So the motion is settled
     `lead` periods ahead: whatever is decided in a tick changes it only after that, and a message that comes up to
-    `bridge_s` late agrees with the one before it about all that the controller has done meanwhile. Where no output
-    is a trajectory, only the newest set-point counts and the lead is one period.
+    `bridge_s` late agrees with the one before it about all that the controller has done meanwhile. One more period
+    of the motion as it goes on bridges the controller's own period. Then comes the way to rest. Where no output is a
+    trajectory, only the newest set-point counts and the lead is one period.
 
     Not thread-safe: the control loop guards it.
     """
@@ -49,11 +57,17 @@ class ArmMotion:
         self._reach_rad = reach_rad
         self._braking_step_s = max(BRAKING_STEP_S, period_s)
         self._settle_ticks = round(SETTLE_S / period_s) + self._lead - 1
-        self._limiter = Limiter(JointLimits.of_commands(profile), period_s)
+        limits = JointLimits.of_commands(profile)
+        if trajectories:
+            limits = replace(limits, acceleration_max=limits.acceleration_max * INTERPOLATED)
+        self._limiter = Limiter(limits, period_s)
         self._start_move = StartMove(profile, period_s, start_speed)
         self._settled: deque[MotionState] = deque(
             maxlen=self._lead + 1
         )  # due at the newest stamp, a period later, …
+        self._ahead: MotionState | None = (
+            None  # what the newest command told of the period after the settled ones
+        )
         self._rest_ticks = 0  # for so many ticks the newest settled motion has been at rest
         self._stand()
         self._reset_ns: int | None = None  # a new episode began; the arm may stand elsewhere now
@@ -140,27 +154,31 @@ class ArmMotion:
         """
         if missed:
             self._pass_missed(missed)
-        state = self._limiter.step(target)
-        self._settled.append(state)
+        self._settled.append(self._limiter.step(target))
         self._rest_ticks = self._rest_ticks + 1 if self._limiter.stopped else 0
+        self._ahead = None if target is None or self._lead == 1 else self._limiter.ahead(target)
         start, newest, *later = self._settled
-        ahead = [(index * self._period_s, state) for index, state in enumerate(later, 1)]
-        if any(np.any(state.velocities) for state in (newest, *later)) or not self._limiter.stopped:
-            offset_s = (self._lead - 1) * self._period_s
-            tail = self._limiter.braking(self._braking_step_s)
-            ahead += [(offset_s + after_s, state) for after_s, state in tail]
-            return Command(now_ns, newest, tuple(ahead), start)
-        return Command(now_ns, newest, (), start)
+        if self._rest_ticks >= self._lead and self._ahead is None:
+            return Command(now_ns, newest, (), start)
+        if self._ahead is not None:
+            later.append(self._ahead)
+        way = [(index * self._period_s, state) for index, state in enumerate(later, 1)]
+        tail = self._limiter.braking(self._braking_step_s, self._ahead)
+        way += [(len(later) * self._period_s + after_s, state) for after_s, state in tail]
+        return Command(now_ns, newest, tuple(way), start)
 
     def _stand(self) -> None:
         """Settle that the arm stands where the limiter is."""
+        self._ahead = None
         self._settled.extend([self._limiter.state] * (self._lead + 1))
         self._rest_ticks = self._settle_ticks
 
     def _pass_missed(self, missed: int) -> None:
         """Go on by `missed` periods as drivers do that hear nothing."""
-        steps = min(missed, self._lead + 1)
-        self._limiter.coast(self._coasting, (missed - steps) * self._period_s)
-        for _ in range(steps):
-            self._limiter.coast(self._coasting, self._period_s)
+        for _ in range(min(missed, _MISSED_ONE_BY_ONE)):
+            if self._ahead is None:
+                self._limiter.coast(self._coasting, self._period_s)
+            else:
+                self._limiter.coast(self._coasting, 0.0, self._ahead)
+                self._ahead = None
             self._settled.append(self._limiter.state)

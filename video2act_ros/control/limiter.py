@@ -117,27 +117,46 @@ class Limiter:
             return None
         return following if np.isfinite(following).all() else None
 
-    def coast(self, joints: Mask, time_s: float) -> None:
-        """Go the way to rest for `time_s` with some `joints` (J,): where they are if no command reached them."""
+    def ahead(self, target: MotionState) -> MotionState:
+        """Return the output after the newest one, should `target`, which that was for, go on as it did.
+
+        The newest output stays what it is.
+        """
+        kept = self._state, self._low, self._high, self._target_accelerations
+        try:
+            return self.step(target.advanced(self._period_s))
+        finally:
+            self._state, self._low, self._high, self._target_accelerations = kept
+
+    def coast(self, joints: Mask, time_s: float, begin: MotionState | None = None) -> None:
+        """Go the way to rest for `time_s` with some `joints` (J,): where they are if no command reached them.
+
+        From the newest output on, or from `begin`.
+        """
+        if begin is not None:
+            self._state = np.where(joints, _stacked(begin), self._state)
         self._state = np.where(joints, self._braked(time_s), self._state)
         self._target_accelerations = None
         self._low, self._high = self._range(self._state[0])
 
-    def braking(self, step_s: float) -> tuple[tuple[float, MotionState], ...]:
-        """Return the quickest way to rest from the newest output as (after_s, state), in steps of `step_s`.
+    def braking(
+        self, step_s: float, begin: MotionState | None = None
+    ) -> tuple[tuple[float, MotionState], ...]:
+        """Return the quickest way to rest from the newest output, or from `begin`, as (after_s, state).
 
-        The last point is the exact end, at rest. Every point obeys all limits. Empty when at rest.
+        In steps of `step_s`; the last point is the exact end, at rest. Every point obeys all limits. Empty at rest.
         """
-        if self.stopped:
+        state = self._state if begin is None else _stacked(begin)
+        if not np.any(state[1:]):
             return ()
-        brake = Brake.of(self._state[1], self._state[2], self._limits)
+        brake = Brake.of(state[1], state[2], self._limits)
         rest_s = float(np.max(brake.durations_s))
         count = int(
             np.ceil(max(rest_s - _SAME_TIME_S, 0.0) / step_s)
         )  # equal times are refused by controllers
         times = [index * step_s for index in range(1, count)]
         way = [(time_s, brake.at(time_s)) for time_s in [*times, rest_s]]
-        return tuple((time_s, MotionState(self._state[0] + x, v, a)) for time_s, (x, v, a) in way)
+        return tuple((time_s, MotionState(state[0] + x, v, a)) for time_s, (x, v, a) in way)
 
     def _braked(self, time_s: float) -> Vector:
         """Return the state (3, J) after braking for `time_s`."""

@@ -24,6 +24,12 @@ class MotionState:
         values = np.array(positions, dtype=np.float64)
         return cls(values, np.zeros_like(values), np.zeros_like(values))
 
+    def advanced(self, time_s: float) -> MotionState:
+        """Return the motion after `time_s` of these accelerations."""
+        velocities = self.velocities + self.accelerations * time_s
+        positions = self.positions + (self.velocities + velocities) * (time_s / 2.0)
+        return MotionState(positions, velocities, self.accelerations)
+
     @property
     def finite(self) -> bool:
         """Whether every value is finite."""
