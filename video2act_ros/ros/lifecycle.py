@@ -36,6 +36,9 @@ class ManagedNode(LifecycleNode):
 
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__(self.CONFIG.NODE_NAME, **node_arguments)
+        for service in self.services:  # those of the life cycle are made past `create_service`
+            if not getattr(service.callback, "guarded", False):
+                service.callback = self._answering(service.srv_type, service.srv_name, service.callback)
         self._name = NodeName(self.get_fully_qualified_name(), self.context.get_domain_id())
         try:
             self._name.take()
@@ -110,6 +113,13 @@ class ManagedNode(LifecycleNode):
         **options: Any,
     ) -> Any:
         """Offer a service; what the callback raises is told on /diagnostics, and the caller is told that it failed."""
+        answer = self._answering(srv_type, srv_name, callback)
+        return super().create_service(srv_type, srv_name, answer, *arguments, **options)
+
+    def _answering(
+        self, srv_type: type[Any], srv_name: str, callback: Callable[[Any, Any], Any]
+    ) -> Callable[[Any, Any], Any]:
+        """Return a service's callback that always answers."""
 
         def answer(request: Any, response: Any) -> Any:
             try:
@@ -122,11 +132,7 @@ class ManagedNode(LifecycleNode):
                 return failed
 
         answer.guarded = True  # type: ignore[attr-defined]
-        return super().create_service(srv_type, srv_name, answer, *arguments, **options)
-
-    def create_guard_condition(self, callback: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Make a guard condition; what the callback raises is told on /diagnostics and goes no further."""
-        return super().create_guard_condition(self._guarded("guard", callback), *arguments, **options)
+        return answer
 
     def _guarded(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
         """Return `callback` so that what it raises is told and goes no further; its signature stays."""
