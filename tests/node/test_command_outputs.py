@@ -6,8 +6,9 @@ import pytest
 from video2act_ros.control.command import Command
 from video2act_ros.control.limiter import JointLimits, Limiter
 from video2act_ros.core.motion import MotionState
-from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.core.robot_profile import CommandOutput, load_robot_profile
 from video2act_ros.ros import environment
+from video2act_ros.ros.command_inputs import CommandReader
 from video2act_ros.ros.command_outputs import CommandConverter
 from video2act_ros.ros.convert import duration_to_s
 
@@ -54,3 +55,20 @@ def test_grippers_are_sent_in_the_robots_range(aloha):
     assert point.positions[6] == pytest.approx(0.01844)
     assert point.velocities[6] == pytest.approx(0.058 - 0.01844)
     assert (point.positions[0], point.velocities[0]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("velocities", [False, True])
+def test_a_joint_state_carries_positions_only_unless_the_profile_asks_for_velocities(
+    robot_profile, velocities
+):
+    """A driver may take them for something else: the Piper's reads the seventh as its speed in per cent."""
+    output = CommandOutput(
+        topic="commands", type="joint_state", joints=robot_profile.joint_names, velocities=velocities
+    )
+    state = MotionState(np.array([0.1, 0.2, 0.5]), np.array([0.3, 0.4, 0.5]), np.zeros(3))
+    message = CommandConverter(robot_profile, output, PERIOD_S).message(Command(7, state))
+    assert list(message.position[:2]) == [0.1, 0.2]
+    assert list(message.velocity[:2]) == ([0.3, 0.4] if velocities else [])
+    assert list(message.effort) == []
+    _, (point,) = CommandReader(output).read(message, 1.0, 0)
+    assert list(point.positions) == list(message.position)

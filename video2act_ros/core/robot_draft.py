@@ -63,6 +63,8 @@ joint_states:
 _COMMANDS = """
 # Where commands go. type: joint_trajectory, forward_position (Float64MultiArray) or joint_state.
 # Every joint is driven by exactly one output, in the order listed (check: the order that the driver expects).
+# driver: the node that moves the arm; without it the first motion is slow, to find out whether the arm follows.
+# A joint_state output sends positions only; velocities: true adds speeds, for a driver that takes them for such.
 commands:
 """
 _THRESHOLDS = """
@@ -175,7 +177,21 @@ def _joint(joint: UrdfJoint) -> str:
 
 def _output(output: _Output) -> str:
     joints = ", ".join(_text(joint.name) for joint in output.joints)
-    return f"  - topic: {output.topic.name}  # check\n    type: {output.kind}\n    joints: [{joints}]\n"
+    return (
+        f"  - topic: {output.topic.name}  # check\n    type: {output.kind}\n{_driver(output.topic)}"
+        f"    joints: [{joints}]\n"
+    )
+
+
+def _driver(topic: Topic) -> str:
+    """Return the line that names the driver: a ros2_control controller's topics stand under its own name."""
+    how = f"check: ros2 topic info -v {topic.name}"
+    node = topic.name.rpartition("/")[0]
+    return (
+        f"    driver: {node}  # {how}\n"
+        if "controller" in node.rpartition("/")[2]
+        else f"    # driver: {how}\n"
+    )
 
 
 def _outputs(joints: Sequence[UrdfJoint], topics: Sequence[Topic]) -> tuple[list[_Output], list[Topic]]:

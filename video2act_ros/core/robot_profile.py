@@ -72,6 +72,8 @@ class CommandOutput(Frozen):
         min_length=1, description="that the output drives, in the order sent", examples=["[waist, shoulder]"]
     )
     names: dict[str, Text] = Field(default_factory=dict)
+    driver: str = ""  # name of the driver's node; empty: nobody knows
+    velocities: Flag = False  # whether a JointState carries joint speeds, too; few drivers take them for such
 
 
 class RobotProfile(Frozen):

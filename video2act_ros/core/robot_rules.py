@@ -16,6 +16,7 @@ from video2act_ros.core.schema_mistakes import closest
 from video2act_ros.core.yaml_source import Location, Mistake, path_text
 
 _TOPIC = re.compile(r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
+_NODE = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 _LONGEST_TOPIC = 200  # ROS allows 255 with the namespace and its own prefix
 _LISTS = ("joints", "cameras", "joint_states", "commands")
 
@@ -114,12 +115,28 @@ def _output(location: Location, output: Mapping[str, Any], known: list[str]) -> 
         if isinstance(joint, str) and joint not in known:
             text = f"'{joint}' is no joint of the profile; {closest(joint, known)}"
             yield Mistake((*location, "joints", index), text)
+    yield from _driver(location, output)
+    if output.get("velocities") and output.get("type") in ("joint_trajectory", "forward_position"):
+        why = (
+            "a JointTrajectory always"
+            if output["type"] == "joint_trajectory"
+            else "a Float64MultiArray never"
+        )
+        text = f"{why} carries velocities; remove the key, it is for type joint_state"
+        yield Mistake((*location, "velocities"), text)
     if output.get("type") == "forward_position" and output.get("names"):
         text = "a Float64MultiArray carries no names; remove the key, the order of joints decides"
         yield Mistake((*location, "names"), text)
         return
     ours = [joint for joint in joints if joint in known]
     yield from _names(location, output, ours, ours, "joint of this output")
+
+
+def _driver(location: Location, output: Mapping[str, Any]) -> Iterator[Mistake]:
+    driver = output.get("driver")
+    if isinstance(driver, str) and driver and not _NODE.fullmatch(driver):
+        text = f"'{driver}' is no ROS node name; write it as ros2 node list shows it, for example /arm_controller"
+        yield Mistake((*location, "driver"), text)
 
 
 def _driven(

@@ -40,6 +40,8 @@ class CommandNode(ManagedNode):
 
     def teardown(self) -> None:
         """Forget the robot."""
+        if self._control is not None:
+            self._control.close()
         self._control = None
 
     def check_config(self, config: NodeConfig) -> None:

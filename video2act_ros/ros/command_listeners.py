@@ -1,57 +1,52 @@
-"""Whether a driver takes what a command output sends: a robot that does not listen cannot follow."""
+"""Whether a driver takes what the command outputs send: a robot that does not listen and act cannot follow."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from video2act_ros.core.config import RecorderConfig
-from video2act_ros.core.topic_list import COMMAND_TYPES
+from video2act_ros.core.drivers import DriverFinding, Subscriber, find_driver, may_drive
+from video2act_ros.core.robot_profile import CommandOutput
+from video2act_ros.ros.controller_watch import ControllerWatch
 from video2act_ros.ros.publisher import GuardedPublisher
 
 
 class CommandListeners:
-    """Looks at who listens to one command output. Who only records or looks on does not count."""
+    """Looks at who listens to the command outputs. Executor's thread only."""
 
-    def __init__(self, node: Node, publisher: GuardedPublisher, key: str, output_type: str) -> None:
-        """Prepare; `key` is where the output stands in the robot profile."""
-        self._node, self._publisher, self._key = node, publisher, key
-        self._type = COMMAND_TYPES[output_type]
+    def __init__(self, node: Node, outputs: Sequence[tuple[CommandOutput, GuardedPublisher]]) -> None:
+        """Prepare to look at the outputs, in the profile's order."""
+        self._node = node
+        self._outputs = tuple((output, publisher.topic_name) for output, publisher in outputs)
+        self._controllers = ControllerWatch(node)
 
-    def absent(self) -> str | None:
-        """Return why no driver takes the commands, and what to do; None where one does."""
-        topic = self._publisher.topic_name
-        seen = [info for info in self._node.get_subscriptions_info_by_topic(topic) if not _looks_on(info)]
-        fitting = [info for info in seen if info.topic_type == self._type]
-        if any(info.qos_profile.durability is not DurabilityPolicy.TRANSIENT_LOCAL for info in fitting):
-            return None
-        if fitting:
-            return (
-                f"{_name(fitting[0])} listens on {topic} with durability transient local, which set-points do "
-                "not have; let the driver subscribe with volatile"
-            )
-        if seen:
-            return (
-                f"{_name(seen[0])} listens on {topic} for {seen[0].topic_type}, but the robot profile sends "
-                f"{self._type}; {self._remedy(seen[0].topic_type)}"
-            )
-        return (
-            f"nobody listens on {topic} ({self._type}); start the arm's driver and activate its controller, "
-            f"or correct {self._key}.topic in the robot profile"
+    def look(self) -> tuple[DriverFinding, ...]:
+        """Return what is known now of each output's driver."""
+        seen = [self._subscribers(topic) for _, topic in self._outputs]
+        drivers = {
+            item.node
+            for (output, _), subscribers in zip(self._outputs, seen, strict=True)
+            for item in subscribers
+            if may_drive(output, item.node)
+        }
+        known = self._controllers.look(drivers)
+        return tuple(
+            find_driver(index, output, topic, subscribers, known)
+            for index, ((output, topic), subscribers) in enumerate(zip(self._outputs, seen, strict=True))
         )
 
-    def _remedy(self, taken: str) -> str:
-        known = {ros_type: name for name, ros_type in COMMAND_TYPES.items()}
-        if taken in known:
-            return f"set {self._key}.type: {known[taken]}"
-        return f"let {self._key}.topic name a topic of a controller that takes it"
+    def close(self) -> None:
+        """Give up what was subscribed for it."""
+        self._controllers.close()
 
-
-def _looks_on(info: TopicEndpointInfo) -> bool:
-    """Return whether a subscriber is our recorder or a command line tool, whose names begin with `_`."""
-    return info.node_name == RecorderConfig.NODE_NAME or info.node_name.startswith("_")
-
-
-def _name(info: TopicEndpointInfo) -> str:
-    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+    def _subscribers(self, topic: str) -> list[Subscriber]:
+        return [
+            Subscriber(
+                f"{info.node_namespace.rstrip('/')}/{info.node_name}",
+                info.topic_type,
+                info.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL,
+            )
+            for info in self._node.get_subscriptions_info_by_topic(topic)
+        ]

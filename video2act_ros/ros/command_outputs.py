@@ -16,6 +16,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from video2act_ros.control.command import Command
 from video2act_ros.core.config import CommandConfig
+from video2act_ros.core.drivers import DriverFinding, Proof
 from video2act_ros.core.robot_profile import CommandOutput, RobotProfile
 from video2act_ros.core.types import seconds_to_ns
 from video2act_ros.ros import qos
@@ -41,6 +42,7 @@ class CommandConverter:
 
     def __init__(self, profile: RobotProfile, output: CommandOutput, period_s: float) -> None:
         self._type = output.type
+        self._sends_velocities = output.velocities
         self._period_s = period_s
         self._names = [output.names.get(joint, joint) for joint in output.joints]
         self._indices = np.array([profile.joint_names.index(joint) for joint in output.joints])
@@ -56,9 +58,9 @@ class CommandConverter:
         positions = self._positions(command.state.positions)
         if self._type == "forward_position":
             return Float64MultiArray(data=positions)
-        message = JointState(
-            name=self._names, position=positions, velocity=self._rates(command.state.velocities)
-        )
+        message = JointState(name=self._names, position=positions)
+        if self._sends_velocities:
+            message.velocity = self._rates(command.state.velocities)
         message.header.stamp = stamp
         return message
 
@@ -112,16 +114,12 @@ class CommandPublishers:
             )
             for output in profile.commands
         ]
-        self._listeners = (
+        heard = (
             ()
             if replay
-            else tuple(
-                CommandListeners(node, publisher, f"commands[{index}]", output.type)
-                for index, (output, (_, publisher)) in enumerate(
-                    zip(profile.commands, self._outputs, strict=True)
-                )
-            )
+            else tuple(zip(profile.commands, (publisher for _, publisher in self._outputs), strict=True))
         )
+        self._listeners = CommandListeners(node, heard)
 
     def publish(self, command: Command) -> None:
         """Send one set-point to the arm; an output that fails costs no other one its command.
@@ -171,9 +169,21 @@ class CommandPublishers:
             return f"{name} of another stack; name topics of its own, without a leading /, in each robot's profile"
         return f"{name}; stop it"
 
+    def drivers(self) -> tuple[DriverFinding, ...]:
+        """Look who takes each output's commands; in the profile's order. Not for the control thread."""
+        return self._listeners.look()
+
     def deaf(self) -> tuple[str, ...]:
         """Return why no driver takes the commands of some outputs. Not for the control thread."""
-        return tuple(text for listeners in self._listeners if (text := listeners.absent()) is not None)
+        return tuple(item.text for item in self.drivers() if item.proof is Proof.ABSENT)
+
+    def unproven(self) -> tuple[str, ...]:
+        """Return which outputs somebody takes who may not be the driver, and the remedy. Not for the control thread."""
+        return tuple(item.text for item in self.drivers() if item.proof is Proof.UNPROVEN)
+
+    def close(self) -> None:
+        """Give up what was subscribed to know the drivers; the next look subscribes again."""
+        self._listeners.close()
 
 
 def _topic(output: CommandOutput, replay: bool) -> str:

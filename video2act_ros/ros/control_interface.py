@@ -163,6 +163,10 @@ class ControlInterface:
             self._outputs.publish(replace(self._last, stamp_ns=self._now_ns()))
         self._publish_state()
 
+    def close(self) -> None:
+        """Give up what was subscribed at run time; in the node's `teardown`."""
+        self._outputs.close()
+
     # -- control thread -----------------------------------------------------------------------------
 
     def _tick(self, deadline_s: float) -> None:
