@@ -17,6 +17,7 @@ from video2act_ros.nodes.command_node import CommandNode
 from video2act_ros.nodes.mock_driver_node import MockDriverNode
 from video2act_ros.nodes.system1_node import System1Node
 from video2act_ros.ros import qos
+from video2act_ros.ros.driver_activity import DriverActivity
 
 
 @pytest.fixture
@@ -156,10 +157,58 @@ def test_a_driver_that_leaves_while_driven_holds_the_arm_until_it_is_back(
 
 
 def test_who_only_looks_on_is_no_driver(make_node, spinner, context, robot):
-    """`ros2 topic echo` and the recorder subscribe, too, and drive nothing."""
+    """Recorders, bridges, plotters and command line tools subscribe, too, and drive nothing: engage names them."""
     operator = spinner.add(Operator(context, load_robot_profile(robot), listens=False))
-    for name in ("recorder", "_ros2cli_17"):
-        watcher = spinner.add(Node(name, context=context))
+    names = ("recorder", "_ros2cli_17", "rosbag2_recorder", "foxglove_bridge", "rqt_gui_py_node_42", "demo")
+    for name in names:
+        watcher = spinner.add(
+            Node(name, context=context, namespace="left" if name == "foxglove_bridge" else "")
+        )
         watcher.create_subscription(JointTrajectory, "/commands", lambda message: None, qos.DATA)
     make_node(CommandNode, robot=str(robot), realtime_priority=0)
-    operator.wait_for_state("shadow", "nobody listens on /commands")
+    words = (
+        "no driver listens on /commands (trajectory_msgs/msg/JointTrajectory), only who records or shows: "
+        "/_ros2cli_17, /demo, /left/foxglove_bridge, /recorder, /rosbag2_recorder, /rqt_gui_py_node_42"
+    )
+    operator.wait_for_state("shadow", words)
+    for service in ("engage", "move_to_start"):
+        answer = operator.call(service)
+        assert not answer.success
+        assert words in answer.message
+
+
+def test_the_driver_that_the_profile_names_must_listen(make_node, spinner, context, robot):
+    """Whoever else listens is no driver, and is named."""
+    robot.write_text(
+        robot.read_text().replace("type: joint_trajectory", "driver: /arm\n  type: joint_trajectory")
+    )
+    operator = spinner.add(Operator(context, load_robot_profile(robot)))
+    make_node(CommandNode, robot=str(robot), realtime_priority=0)
+    words = (
+        "the driver /arm does not listen on /commands (trajectory_msgs/msg/JointTrajectory), only /operator"
+    )
+    operator.wait_for_state("shadow", words)
+    assert words in operator.call("engage").message
+    arm = spinner.add(Node("arm", context=context))
+    arm.create_subscription(JointTrajectory, "/commands", lambda message: None, qos.COMMAND)
+    operator.wait_for(lambda: words not in operator.state.reason, "the driver")
+
+
+def test_a_driver_that_becomes_inactive_while_driven_holds_the_arm(
+    make_node, spinner, context, robot, still_bundle
+):
+    """It listens on, but no longer acts: engage is refused, a driven arm holds until it acts again."""
+    stack = MockStack(make_node, spinner, context, robot, still_bundle, listens=False)
+    operator, activity = stack.operator, DriverActivity(stack.driver)
+    words = "/mock_driver listens on /commands, but is inactive; activate it"
+    activity.tell(False)
+    operator.wait_for_state("shadow", words)
+    assert words in operator.call("engage").message
+    activity.tell(True)
+    operator.wait_for(lambda: words not in operator.state.reason, "an active driver")
+    operator.engage()
+    operator.wait_for_state("engaged")
+    activity.tell(False)
+    operator.wait_for_state("holding", words)
+    activity.tell(True)
+    operator.wait_for_state("engaged")
