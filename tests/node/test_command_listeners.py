@@ -101,8 +101,8 @@ def test_a_managers_diagnostics_tell_which_controller_is_active(join, look, send
     until_found(found, Proof.UNPROVEN)
 
 
-def test_a_managers_activity_tells_which_controller_is_active(join, look):
-    """Latched, at once, in the manager's namespace."""
+def test_a_managers_activity_tells_which_controller_is_active(join, look, sender):
+    """Latched, at once, in the manager's namespace; then the busy diagnostics are not listened to."""
     messages = pytest.importorskip("controller_manager_msgs.msg", reason=f"controller_manager_msgs is {WHY}")
     if not hasattr(messages, "ControllerManagerActivity"):
         pytest.skip("this controller_manager_msgs, before 4.28, has no ControllerManagerActivity")
@@ -123,6 +123,7 @@ def test_a_managers_activity_tells_which_controller_is_active(join, look):
     until_found(found, Proof.PROVEN)
     tell("inactive")
     until_found(found, Proof.ABSENT, f"controller {NODE} is loaded, but inactive")
+    assert not [item for item in sender.subscriptions if item.topic_name == "/diagnostics"]
 
 
 def test_a_controllers_own_states_tell_that_it_is_active(join, look):

@@ -95,6 +95,25 @@ def test_outputs_cameras_and_joint_states_follow_the_names_of_the_topics(urdf):
     assert "velocity_controller" not in text
 
 
+def test_a_controllers_topic_names_the_driver_and_another_topic_leaves_a_line_for_it(urdf):
+    """A controller's topics stand under its node's name; a manufacturer's driver can be called anything."""
+    text = draft(urdf)
+    assert [output.driver for output in profile(urdf, text).commands] == [
+        "/left_arm_controller",
+        "/left_gripper_controller",
+        "/right_arm_controller",
+    ]
+    assert (
+        "driver: /left_arm_controller  # check: ros2 topic info -v /left_arm_controller/joint_trajectory"
+        in text
+    )
+    topics = "".join(line for line in TOPICS.splitlines(True) if "trajectory" not in line)
+    text = draft(urdf, topics=topics + "/pair/joint_cmd [sensor_msgs/msg/JointState]\n")
+    (output,) = profile(urdf, text).commands
+    assert (output.type, output.driver, output.velocities) == ("joint_state", "", False)
+    assert "    # driver: check: ros2 topic info -v /pair/joint_cmd" in text
+
+
 def test_every_guess_is_marked(urdf):
     """What neither the URDF nor the topic list says stands in a line, or under a comment, with the word check."""
     lines = draft(urdf).splitlines()

@@ -76,6 +76,18 @@ def test_the_franka_stays_where_its_position_dependent_speed_limit_allows_full_s
             assert np.sqrt(b * room) - a >= joint.velocity_max, joint.name
 
 
+def test_a_controller_is_named_as_the_driver_of_its_topic(path):
+    """A bag recorder or another node on the topic of a real robot is then no driver; ours stand in for any."""
+    for output in load_robot_profile(path).commands:
+        controller = output.type == "joint_trajectory" and output.topic.startswith("/")
+        assert output.driver == (output.topic.rpartition("/")[0] if controller else "")
+
+
+def test_only_positions_are_sent_as_joint_states(path):
+    """AgileX's Piper driver takes the seventh velocity for the arm's speed in per cent."""
+    assert not any(output.velocities for output in load_robot_profile(path).commands)
+
+
 def test_every_limit_names_its_source_and_every_key_has_a_comment(path):
     """A number without a source cannot be checked; what is not published is marked."""
     text = path.read_text()
