@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import replace
 
 import numpy as np
 
@@ -17,9 +16,6 @@ from video2act_ros.core.types import FloatArray, JointSample, seconds_to_ns
 
 BRAKING_STEP_S = 0.02  # between two points of the way to rest, unless a control period is longer
 SETTLE_S = 0.25  # a held arm stands at least so long before it goes on: no stop-and-go at a threshold
-INTERPOLATED = (
-    0.96  # share of the accelerations that is planned with: controllers overshoot it between two points
-)
 REMEASURE_RAD = 0.3  # after a reset the arm may stand elsewhere; more than any tracking error
 
 
@@ -59,7 +55,7 @@ class ArmMotion:
         self._settle_ticks = round(SETTLE_S / period_s) + self._lead - 1
         limits = JointLimits.of_commands(profile)
         if trajectories:
-            limits = replace(limits, acceleration_max=limits.acceleration_max * INTERPOLATED)
+            limits = limits.interpolated(period_s)
         self._limiter = Limiter(limits, period_s)
         self._start_move = StartMove(profile, period_s, start_speed)
         self._settled: deque[MotionState] = deque(

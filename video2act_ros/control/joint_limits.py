@@ -12,6 +12,8 @@ from video2act_ros.core.robot_profile import RobotProfile
 
 Vector = NDArray[np.float64]
 
+INTERPOLATED = 0.98  # share of the accelerations that is planned with where a controller interpolates
+
 
 @dataclass(frozen=True, slots=True)
 class JointLimits:
@@ -42,6 +44,16 @@ class JointLimits:
         """Take the limits that commands keep: the servos' overshoot has the rest of the speed."""
         limits = cls.of(profile)
         return replace(limits, velocity_max=profile.command_speed * limits.velocity_max)
+
+    def interpolated(self, period_s: float) -> JointLimits:
+        """Return limits for a motion that others interpolate between points every `period_s`, as quintics.
+
+        Between two points the acceleration of a quintic passes that of the motion, the more the more jerk phases lie
+        in between: by less than 9 % where the full acceleration takes half a period or longer.
+        """
+        acceleration = INTERPOLATED * self.acceleration_max
+        jerk = np.minimum(self.jerk_max, 2.0 * acceleration / period_s)
+        return replace(self, acceleration_max=acceleration, jerk_max=jerk)
 
     def tightened(self, share: float) -> JointLimits:
         """Return the same position range with rates smaller by `share`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from video2act_ros.control.chunk_check import Refusal
 from video2act_ros.control.command import Command
@@ -100,8 +100,8 @@ class ControlLoop:
         with self._lock:
             self._supervisor.watchdog.on_deaf_outputs(reasons, now_ns)
 
-    def on_unproven_outputs(self, outputs: Sequence[int]) -> None:
-        """Take which command outputs, by index, have only a listener that nobody vouches for."""
+    def on_unproven_outputs(self, outputs: Mapping[int, str]) -> None:
+        """Take which command outputs, by index, have only a listener that nobody vouches for, and why, in words."""
         with self._lock:
             self._supervisor.demand_proof(outputs)
 

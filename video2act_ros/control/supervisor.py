@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -67,7 +67,7 @@ class Supervisor:
         self.would_be: Command | None = None
         self._external = ExternalSource(settings.external_timeout_s)
         self._obstacles: tuple[str, ...] = ()  # what would refuse to engage; known in shadow
-        self._unproven: tuple[int, ...] = ()  # command outputs whose driver nobody has vouched for
+        self._unproven: dict[int, str] = {}  # command outputs whose driver nobody has vouched for
         self.stalled = ""  # why this process cannot see its inputs, in words
         self._joint_state_age_s = profile.thresholds.joint_state_age_s.stop
         self._rest_at: MotionState | None = (
@@ -128,9 +128,9 @@ class Supervisor:
         self._external.add(positions, now_ns)
         return None
 
-    def demand_proof(self, outputs: Sequence[int]) -> None:
-        """Take which command outputs, by index, have a listener that nobody has vouched for."""
-        self._unproven = tuple(outputs)
+    def demand_proof(self, outputs: Mapping[int, str]) -> None:
+        """Take which command outputs, by index, have a listener that nobody has vouched for, and why, in words."""
+        self._unproven = dict(outputs)
 
     def begin_episode(self, now_ns: int, why: str = "") -> int:
         """Forget all chunks, the arm may stand elsewhere; return the new epoch."""
@@ -352,7 +352,10 @@ class Supervisor:
             return
         yield from self.following.problems(self._fresh_joints(now_ns), self.arm.positions)
         if self.following.proving:
-            yield Problem(Outcome.SLOW, "slow until the arm has been seen to follow its commands")
+            why = "; ".join(
+                ("slow until the arm has been seen to follow its commands", *self._unproven.values())
+            )
+            yield Problem(Outcome.SLOW, why)
 
     def _apart(self, now_ns: int) -> Iterator[Problem]:
         """Yield that a driven arm's set-point is still on its way to the arm."""
@@ -399,4 +402,4 @@ class Supervisor:
             self.policy.take_arm()
             self.following.clear()
         self._rest_at = None
-        self.following.prove(self._unproven, self.arm.positions, self.joints.positions)
+        self.following.prove(tuple(self._unproven), self.arm.positions, self.joints.positions)

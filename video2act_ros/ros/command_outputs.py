@@ -16,7 +16,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from video2act_ros.control.command import Command
 from video2act_ros.core.config import CommandConfig
-from video2act_ros.core.drivers import DriverFinding, Proof
+from video2act_ros.core.drivers import DriverFinding
 from video2act_ros.core.robot_profile import CommandOutput, RobotProfile
 from video2act_ros.core.types import seconds_to_ns
 from video2act_ros.ros import qos
@@ -172,14 +172,6 @@ class CommandPublishers:
     def drivers(self) -> tuple[DriverFinding, ...]:
         """Look who takes each output's commands; in the profile's order. Not for the control thread."""
         return self._listeners.look()
-
-    def deaf(self) -> tuple[str, ...]:
-        """Return why no driver takes the commands of some outputs. Not for the control thread."""
-        return tuple(item.text for item in self.drivers() if item.proof is Proof.ABSENT)
-
-    def unproven(self) -> tuple[str, ...]:
-        """Return which outputs somebody takes who may not be the driver, and the remedy. Not for the control thread."""
-        return tuple(item.text for item in self.drivers() if item.proof is Proof.UNPROVEN)
 
     def close(self) -> None:
         """Give up what was subscribed to know the drivers; the next look subscribes again."""

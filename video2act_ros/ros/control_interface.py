@@ -24,6 +24,7 @@ from video2act_ros.control.stall_watch import StallWatch
 from video2act_ros.control.status import LoopStatus
 from video2act_ros.control.tick_clock import TickClock
 from video2act_ros.core.config import CommandConfig
+from video2act_ros.core.drivers import Proof
 from video2act_ros.core.errors import ControlError, InputError, describe_error
 from video2act_ros.core.model_swap import BundleStatus
 from video2act_ros.core.robot_profile import RobotProfile
@@ -184,7 +185,9 @@ class ControlInterface:
     def _stamp(self, deadline_s: float, missed: int) -> int:
         """Return the time of a tick; where the clock cannot be read, the time at which the tick was due."""
         try:
-            self._stamp_ns = self._clock.stamp_ns(deadline_s, time.monotonic(), self._now_ns())
+            before_s = time.monotonic()
+            reading_ns = self._now_ns()
+            self._stamp_ns = self._clock.stamp_ns(deadline_s, before_s, reading_ns, time.monotonic())
         except Exception as error:  # noqa: BLE001  the arm must brake without a clock, too
             self._stamp_ns += (missed + 1) * seconds_to_ns(self._period_s)
             self._on_tick_error(error)
@@ -244,7 +247,11 @@ class ControlInterface:
         """Look whether the drivers are those that the profile describes."""
         now_ns = self._now_ns()
         self._loop.on_other_publishers(self._outputs.shared_topics(), now_ns)
-        self._loop.on_deaf_outputs(self._outputs.deaf(), now_ns)
+        drivers = self._outputs.drivers()
+        self._loop.on_deaf_outputs([item.text for item in drivers if item.proof is Proof.ABSENT], now_ns)
+        self._loop.on_unproven_outputs(
+            {item.output: item.text for item in drivers if item.proof is Proof.UNPROVEN}
+        )
         self._loop.on_missing_joints(self._joints.gaps)
 
     # -- requests -----------------------------------------------------------------------------------

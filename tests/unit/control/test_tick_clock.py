@@ -55,3 +55,26 @@ def test_a_standing_clock_does_not_run_backwards():
     ]
     assert np.all(np.diff(seen) >= 0)
     assert abs(seen[-1] - 5 * 20 * MS) <= 15 * MS
+
+
+def test_a_reading_that_took_long_moves_no_stamp():
+    """A thread that is put off between two looks at two clocks learns nothing of the distance between them."""
+    clock = TickClock()
+    seen = []
+    for tick in range(50):
+        due_s = START_S + PERIOD_S * tick
+        slow_s = 0.018 if tick % 7 == 3 else 0.0
+        reading_ns = round((due_s + slow_s - 4000.0) * NS_PER_S)
+        seen.append(clock.stamp_ns(due_s, due_s, reading_ns, due_s + slow_s))
+    assert np.all(np.abs(np.diff(seen) - 20 * MS) <= 1000)
+
+
+def test_a_clock_that_drifts_is_followed_without_a_jump():
+    """100 ppm, as a clock that is being synchronised: stamps keep within a few microseconds of one period."""
+    clock, drift = TickClock(), 1.0 + 1e-4
+    seen = [
+        clock.stamp_ns(due_s, due_s, round(due_s * drift * NS_PER_S), due_s)
+        for due_s in PERIOD_S * np.arange(2000)
+    ]
+    assert np.all(np.abs(np.diff(seen) - 20 * MS) <= 3000)
+    assert abs(seen[-1] - 1999 * PERIOD_S * drift * NS_PER_S) <= 0.1 * MS
