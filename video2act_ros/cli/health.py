@@ -28,7 +28,7 @@ def health_command(
     timeout: Annotated[float, typer.Option(min=0.1, help="how long to wait for answers [s]")] = 5.0,
 ) -> None:
     """Tell whether the nodes are active: exit status 0, or 1 and one line that says which are not."""
-    environment.prepare(may_restart=True)
+    environment.prepare(may_restart=True, shared_memory=False)
     from video2act_ros.nodes import health
 
     names = nodes or list(health.DEFAULT_NODES)

@@ -49,8 +49,9 @@ def reset_command(
 
 
 def _operator() -> ModuleType:
-    """Return what calls a stack's services, once this process is ready for ROS."""
-    environment.prepare(may_restart=True)
+    """Return what calls a stack's services, once this process is ready for ROS: over the network alone."""
+    environment.prepare(may_restart=True, shared_memory=False)
+    environment.check_installation()
     from video2act_ros.nodes import operator
 
     return operator

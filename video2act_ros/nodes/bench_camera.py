@@ -15,6 +15,7 @@ from sensor_msgs.msg import Image
 
 from video2act_ros.core.types import ImageArray
 from video2act_ros.ros import environment, qos
+from video2act_ros.ros.start import start_ros
 
 FRAMES = 16
 """Different images, shown in turns."""
@@ -64,7 +65,7 @@ def pictures(width: int, height: int) -> list[ImageArray]:
 
 def run_camera(options: CameraOptions) -> None:
     """Wait for a subscriber and for a line on standard input, publish, tell the largest lateness [s]."""
-    rclpy.init()
+    start_ros()
     node = rclpy.create_node(f"bench_{options.name}")
     publisher = node.create_publisher(Image, f"{options.name}/image_raw", qos.DATA)
     templates = [_template(image) for image in pictures(options.width, options.height)]

@@ -12,6 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from video2act_ros.core.errors import ConfigurationError, Video2ActError, unknown_choice
+from video2act_ros.ros.start import start_ros
 from video2act_ros.ros.stack import REAL_ROBOT, RECORDER, REPLAY_NODE, SIM_ROBOT
 
 ACTIVE = "active"
@@ -50,7 +51,7 @@ def check_nodes(nodes: Sequence[str], namespace: str, timeout_s: float) -> None:
 def lifecycle_states(nodes: Iterable[str], namespace: str, timeout_s: float) -> dict[str, str]:
     """Return each node's lifecycle state, `NO_ANSWER` for one that gives none within `timeout_s`."""
     context = rclpy.Context()
-    rclpy.init(context=context)
+    start_ros(context)
     node = Node(
         "health", context=context, namespace=namespace, enable_rosout=False, start_parameter_services=False
     )

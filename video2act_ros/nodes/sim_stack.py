@@ -14,6 +14,7 @@ from video2act_ros.nodes.demo_node import DemoNode, StackFailure
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.spinning import spinning
+from video2act_ros.ros.start import start_ros
 from video2act_ros.ros.stack import SIM
 from video2act_ros.sim.tasks import get_task
 
@@ -48,7 +49,7 @@ class SimStack(StackAddress, Protocol):
 def spinning_node(address: StackAddress) -> Iterator[DemoNode]:
     """Yield a DemoNode whose executor spins in another thread, in a ROS context of its own."""
     context = rclpy.Context()
-    rclpy.init(context=context)
+    start_ros(context)
     try:
         profile = load_robot_profile(environment.resolve_profile(address.robot))
         with spinning(DemoNode(profile, context=context, namespace=address.namespace)) as node:

@@ -5,18 +5,29 @@ Imports no ROS: it must run before rclpy is loaded.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import logging
 import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
+from xml.etree.ElementTree import ParseError
 
 from video2act_ros.core.errors import BundleError, ConfigurationError, unknown_choice
-from video2act_ros.ros.shared_memory import PREFIXES, keep_dead_ports
+from video2act_ros.ros.shared_memory import (
+    PREFIXES,
+    REMOVED_CAUSE,
+    keep_dead_ports,
+    processes_without_files,
+)
+from video2act_ros.ros.transport_profile import file_in_memory, without_shared_memory
 
 PACKAGE = "video2act_ros"
 MANIFEST_FILE = "manifest.yaml"
@@ -39,8 +50,17 @@ PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES
 """What names a transport profile for Fast DDS 3 (from Kilted on) and for Fast DDS 2 (Jazzy), which knows no other."""
 
 _OUR_PROFILE = "_VIDEO2ACT_PROFILE"  # the value of PROFILE_VARIABLES that was not the user's choice
+_USERS_PROFILE = "_VIDEO2ACT_USERS_PROFILE"  # what the user has chosen where ours had to replace it
 _SHARED_MEMORY_PROFILES = {ALL: "fastdds.xml", ROBOT: "fastdds_two_machines.xml"}
-_NETWORK_PROFILES = {ROBOT: "fastdds_network.xml", GPU_HOST: "fastdds_network.xml"}
+_NETWORK_PROFILES = {ALL: "fastdds_udp.xml", ROBOT: "fastdds_network.xml", GPU_HOST: "fastdds_network.xml"}
+_LOOPBACK_PROFILE = "fastdds_udp_localhost.xml"
+
+RANGE_VARIABLE, PEERS_VARIABLE = "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS"
+"""Of ROS: how far nodes look for each other, and where besides."""
+
+_LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"
+_LOCALHOST, _AS_THE_PROFILE_SAYS = "LOCALHOST", "SYSTEM_DEFAULT"
+_USERS_RANGE = "_VIDEO2ACT_USERS_RANGE"  # the value of RANGE_VARIABLE where the profile had to replace it
 
 SERVER_VARIABLE, SUPER_CLIENT_VARIABLE = "ROS_DISCOVERY_SERVER", "ROS_SUPER_CLIENT"
 """Of Fast DDS: where a discovery server is, and whether a process learns of everything from it."""
@@ -49,6 +69,7 @@ _RESTARTED = "_VIDEO2ACT_RESTARTED"
 RUNNER_VARIABLE = "_VIDEO2ACT_RUNNER"
 """Holds the process id of the runner in the environment of the processes that it starts."""
 
+_ENDING_S = 0.1  # a process removes its files a little before it is gone
 _PR_SET_PDEATHSIG = 1  # prctl option of Linux
 
 _PIP_REMEDY = "pip install -r requirements/ros-installation.txt into the virtual environment of the nodes"
@@ -69,7 +90,10 @@ _MALLOC_OPTIONS = (
 )  # mmap threshold, trim threshold, top pad
 
 
-def prepare(*, may_restart: bool = False) -> None:
+log = logging.getLogger("video2act")
+
+
+def prepare(*, may_restart: bool = False, shared_memory: bool = True) -> None:
     """Set up transport, allocator and library paths; call it before `rclpy` is imported.
 
     From then on this process also keeps a killed one from blocking those who write to it.
@@ -81,12 +105,15 @@ def prepare(*, may_restart: bool = False) -> None:
         may_restart: replace this process by itself with a longer LD_LIBRARY_PATH where the messages were
             built into a virtual environment that uses an installed ROS 2. The dynamic loader reads that
             variable only at process start. Only a program's `main` may say so.
+        shared_memory: False for a process that carries no images and must reach the others whatever happens to
+            /dev/shm. Others, too, do without it where it cannot be used, or where processes of this domain run
+            whose files there were removed: they are reached over the network alone.
     """
     _find_own_prefix(may_restart)
     os.environ.setdefault("RMW_FASTRTPS_PUBLICATION_MODE", "ASYNCHRONOUS")  # a dead reader must not block
     if os.environ.get(SERVER_VARIABLE):
         os.environ[SUPER_CLIENT_VARIABLE] = "TRUE"
-    _choose_profile()
+    _choose_profile(shared_memory and _shared_memory_works())
     _tune_allocator()
     keep_dead_ports()
 
@@ -113,9 +140,14 @@ def machine() -> str:
 
 
 def transport_profile(machine: str, usable_bytes: int) -> str | None:
-    """Return the file under config/ for Fast DDS on a machine with so much shared memory; None: built-in."""
+    """Return the file under config/ for Fast DDS on a machine with so much shared memory; None: built-in.
+
+    Without any, the built-in transports would end the process: they write to memory that there is not.
+    """
     profiles = _SHARED_MEMORY_PROFILES if usable_bytes >= SHARED_MEMORY_NEEDED_BYTES else {}
-    return profiles.get(machine) or _NETWORK_PROFILES.get(machine)
+    if machine in profiles:
+        return profiles[machine]
+    return None if machine == ALL and usable_bytes else _NETWORK_PROFILES[machine]
 
 
 def profile_variable() -> str:
@@ -128,7 +160,7 @@ def chosen_profile(environ: Mapping[str, str]) -> str | None:
     """Return the transport profile that the user has chosen, by the variable of either Fast DDS; None: he has not."""
     ours = environ.get(_OUR_PROFILE)
     values = (environ.get(variable) for variable in (profile_variable(), *PROFILE_VARIABLES))
-    return next((value for value in values if value and value != ours), None)
+    return next((value for value in values if value and value != ours), environ.get(_USERS_PROFILE))
 
 
 def shared_memory_problem(machine: str) -> str | None:
@@ -153,11 +185,22 @@ def follow_runner() -> bool:
     return True
 
 
+def start_again() -> NoReturn:
+    """Replace this process by itself, as it was started; what it has open is closed."""
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that listed them
+            os.set_inheritable(int(descriptor), int(descriptor) <= 2)
+    _execute_again()
+
+
 def shared_memory_bytes() -> int:
     """Return how much of /dev/shm Fast DDS can use, what its processes hold now included.
 
-    So the first and the last process of a stack come to the same answer. 0 where not even one more fits.
+    So the first and the last process of a stack come to the same answer. 0 where not even one more fits, or
+    nothing can be written.
     """
+    if not os.access(SHARED_MEMORY_FOLDER, os.W_OK):
+        return 0
     try:
         free = shutil.disk_usage(SHARED_MEMORY_FOLDER).free
         files = (path for prefix in PREFIXES for path in SHARED_MEMORY_FOLDER.glob(f"{prefix}*"))
@@ -220,16 +263,75 @@ def resolve_bundle(name: str) -> Path:
     raise BundleError(unknown_choice("bundle", name, choices))
 
 
-def _choose_profile() -> None:
-    """Let Fast DDS read the profile that suits this machine, unless the user has chosen one."""
-    profile, variable = chosen_profile(os.environ), profile_variable()
+def _shared_memory_works() -> bool:
+    """Return whether a new process can use shared memory; tell why not where others have lost theirs."""
+    if not shared_memory_bytes():
+        return False
+    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+    lost = processes_without_files(int(domain)) if domain.isdecimal() else {}
+    if lost:  # or just ending: then it is not there at a second look
+        time.sleep(_ENDING_S)
+        lost = {
+            process: name for process, name in processes_without_files(int(domain)).items() if process in lost
+        }
+    if lost:
+        names = ", ".join(f"{name} ({process})" for process, name in lost.items())
+        log.warning(
+            "the shared memory of running processes was removed from %s (%s), so this one talks over the network; %s; "
+            "then start them all again",
+            SHARED_MEMORY_FOLDER,
+            names,
+            REMOVED_CAUSE,
+        )
+    return not lost
+
+
+def _choose_profile(shared_memory: bool) -> None:
+    """Let Fast DDS read the profile that suits this process, unless the user has chosen one that does."""
+    if (users_range := os.environ.pop(_USERS_RANGE, None)) is not None:
+        os.environ[RANGE_VARIABLE] = users_range
+    chosen, variable = chosen_profile(os.environ), profile_variable()
     before = os.environ.pop(_OUR_PROFILE, None)
-    if profile is None and (name := transport_profile(machine(), shared_memory_bytes())):
-        profile = os.environ[_OUR_PROFILE] = str(share_path() / "config" / name)
-    if os.environ.get(variable) in ("", before):
+    os.environ.pop(_USERS_PROFILE, None)
+    ours = None
+    if not shared_memory:
+        ours = _network_profile(chosen)
+    elif chosen is None and (name := transport_profile(machine(), shared_memory_bytes())):
+        ours = _own_file(name)
+    if os.environ.get(variable) in ("", before) or (chosen and ours):
         os.environ.pop(variable, None)
-    if profile:
+    if chosen and ours:
+        os.environ[_USERS_PROFILE] = chosen
+    if ours:
+        os.environ[_OUR_PROFILE] = ours
+    if profile := ours or chosen:
         os.environ.setdefault(variable, profile)
+
+
+def _network_profile(chosen: str | None) -> str:
+    """Return the profile of a process without shared memory: the user's without it, or ours."""
+    if profile_variable() != PROFILE_VARIABLES[0] and os.environ.get(_LOCALHOST_ONLY) == "1":
+        del os.environ[_LOCALHOST_ONLY]  # its meaning until Jazzy, said in today's words
+        os.environ[RANGE_VARIABLE] = _LOCALHOST
+        os.environ.pop(PEERS_VARIABLE, None)
+    if os.environ.get(RANGE_VARIABLE) == _LOCALHOST and not os.environ.get(PEERS_VARIABLE):
+        os.environ[_USERS_RANGE] = _LOCALHOST  # with which ROS itself adds shared memory
+        os.environ[RANGE_VARIABLE] = _AS_THE_PROFILE_SAYS
+        return _own_file(_LOOPBACK_PROFILE)
+    if chosen:
+        try:
+            text = Path(chosen).read_text(encoding="utf-8")
+            if all(
+                text != file.read_text(encoding="utf-8") for file in (share_path() / "config").glob("*.xml")
+            ):
+                return file_in_memory(without_shared_memory(text))
+        except (OSError, UnicodeDecodeError, ParseError) as error:
+            log.warning("the transport profile %s cannot be used (%s); the package's own is", chosen, error)
+    return _own_file(_NETWORK_PROFILES[machine()])
+
+
+def _own_file(name: str) -> str:
+    return str(share_path() / "config" / name)
 
 
 def _prefixes() -> tuple[Path, ...]:
@@ -246,8 +348,13 @@ def _find_own_prefix(may_restart: bool) -> None:
     _prepend("AMENT_PREFIX_PATH", str(prefix))
     if _prepend("LD_LIBRARY_PATH", str(prefix / "lib")) and may_restart and _RESTARTED not in os.environ:
         os.environ[_RESTARTED] = "1"
-        sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        _execute_again()
+
+
+def _execute_again() -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _prepend(variable: str, path: str) -> bool:

@@ -18,8 +18,13 @@ from video2act_ros.ros import environment, params
 from video2act_ros.ros.diagnostics import DiagnosticsPublisher, Health, Level
 from video2act_ros.ros.node_names import NodeName
 from video2act_ros.ros.publisher import GuardedPublisher
+from video2act_ros.ros.shared_memory import REMOVED_CAUSE, OwnFiles
 
 _LOG_PERIOD_S = 2.0  # between two log lines of one repeating problem
+_REMOVED = (
+    f"this process's shared memory was removed from /dev/shm: what goes through it arrives no more; {REMOVED_CAUSE}; "
+    "then restart this process, and the others that send through shared memory"
+)
 
 
 class ManagedNode(LifecycleNode):
@@ -33,6 +38,8 @@ class ManagedNode(LifecycleNode):
     """
 
     CONFIG: ClassVar[type[NodeConfig]] = NodeConfig
+    RESTARTS: ClassVar[bool] = False
+    """Whether its process may be replaced by a new one at any time: the arm holds until that is ready."""
 
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__(self.CONFIG.NODE_NAME, **node_arguments)
@@ -48,6 +55,7 @@ class ManagedNode(LifecycleNode):
             raise
         self.health = Health()
         self.shared_memory_problem = environment.shared_memory_problem(environment.machine())
+        self._own_files = OwnFiles()
         self._diagnostics = DiagnosticsPublisher(self, self.health)
         self.create_timer(self.config.diagnostics_period_s, self.publish_diagnostics)
         self._setup_entities: list[Any] = []
@@ -181,6 +189,8 @@ class ManagedNode(LifecycleNode):
             self.collect_diagnostics()
         if self.shared_memory_problem:
             self.health.problem("shared_memory", self.shared_memory_problem, Level.WARN, passing=True)
+        if self._own_files.removed():
+            self.health.problem("shared_memory_removed", _REMOVED, passing=True)
         self._diagnostics.publish(self.state_name)
 
     @property

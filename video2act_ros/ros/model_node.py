@@ -51,6 +51,7 @@ class ModelNode(ManagedNode, Generic[Model]):
     """
 
     config: ModelConfig
+    RESTARTS: ClassVar[bool] = True
     SYSTEM: ClassVar[str] = ""
 
     def __init__(self, **node_arguments: Any) -> None:

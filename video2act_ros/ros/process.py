@@ -22,10 +22,13 @@ from video2act_ros.core.config import CommandConfig
 from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.ros import environment
 from video2act_ros.ros.lifecycle import ManagedNode
-from video2act_ros.ros.shared_memory import dead_ports_avoided
+from video2act_ros.ros.shared_memory import REMOVED_CAUSE, OwnFiles, dead_ports_avoided
+from video2act_ros.ros.start import start_ros
 
 _SPIN_S = 0.1  # largest time until a signal is noticed
 _LINGER_S = 2.0  # for nodes that may not end yet; what commands an arm ends within a second
+_FILES_S = 0.5  # between two looks at this process's shared-memory files
+_AGAIN = -1  # a status: this process is to start anew
 _STOP_S = 4.0  # then a stop tells where it hangs; whoever asked for it kills the process soon after
 
 
@@ -48,6 +51,24 @@ class _Signals:
         self.stopping.set()
         if first and self.interrupts:
             raise _Stop
+
+
+class _Files:
+    """Looks now and then whether the shared memory of a process that may start anew was removed."""
+
+    def __init__(self, nodes: list[ManagedNode]) -> None:
+        self._files = OwnFiles() if all(node.RESTARTS for node in nodes) else None
+        self._logger = nodes[0].get_logger()
+        self._next_s = 0.0
+
+    def lost(self) -> bool:
+        """Return whether it is time to start anew, and say so."""
+        if self._files is None or time.monotonic() < self._next_s:
+            return False
+        self._next_s = time.monotonic() + _FILES_S
+        if removed := self._files.removed():
+            self._logger.error(f"this process starts anew: its shared memory was removed; {REMOVED_CAUSE}")
+        return removed
 
 
 def make_executor(context: Context | None = None) -> Executor:
@@ -91,8 +112,11 @@ def _run(waiting: list[type[ManagedNode]]) -> int:
             nodes[0].get_logger().warning(nodes[0].shared_memory_problem)
         if not _bring_up(nodes, signals) and not runs_alone:
             return 1  # nobody will configure it again, and the runner's user should know at once
+        files = _Files(nodes)
         while not signals.stopping.is_set():  # EventsExecutor.spin() would hold the interpreter lock
             executor.spin_once(timeout_sec=_SPIN_S)
+            if files.lost():
+                return _AGAIN if all(node.config.autostart for node in nodes) else 1
             if ended := [node.exit_status for node in nodes if node.exit_status is not None]:
                 return max(ended)
         _linger(nodes, executor)

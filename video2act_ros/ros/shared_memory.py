@@ -1,4 +1,8 @@
-"""The shared memory of processes that were killed: nobody hangs on it or takes it over, and it is freed."""
+"""Shared memory whose processes were killed, and processes whose shared memory was removed.
+
+Nobody hangs on the memory of a killed process or takes it over, and it is freed. A process notices when its own
+files are gone from the folder: from a second or two later on, nothing reaches it through them any more.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,8 @@ FOLDER = Path("/dev/shm")
 PREFIXES = ("fastdds_", "fastrtps_")
 """How Fast DDS names its files there: version 3 (from Kilted on), version 2 (Jazzy)."""
 
+_PORT_NAME = re.compile(r"port(\d+)$")
+_FIRST_PORT, _DOMAIN_PORTS = 7400, 250  # of domain 0, and how many each domain has (RTPS)
 _PORTS = tuple(f"{prefix}port" for prefix in PREFIXES)
 _LOCK_SUFFIX = "_el"
 _SHARED_LOCK_SUFFIX = "_sl"
@@ -24,6 +30,13 @@ _SETTLED_S = 10.0  # a younger segment's lock may still be about to be taken
 _LOOK_S = 0.2  # writers notice a killed reader after 0.6 s at the earliest
 _TAKING_S = 1.0  # a younger port's lock may still be about to be taken
 _HOLD_S = 10.0  # by then every writer's watchdog, which looks once a second, has noticed
+_DELETED = " (deleted)"  # how Linux marks the name of a removed file
+
+REMOVED_CAUSE = (
+    "systemd removes it at a user's last log-out: loginctl enable-linger USER, "
+    "or RemoveIPC=no in /etc/systemd/logind.conf"
+)
+"""Who removes the files of running processes, and what keeps them."""
 
 
 def remove_dead_segments(folder: Path = FOLDER) -> int:
@@ -104,6 +117,97 @@ class DeadPorts:
                 del self._held[lock]
                 os.close(descriptor)
                 self._left.update(() if replaced else (lock,))
+
+
+class OwnFiles:
+    """Whether this process's shared memory was removed while it runs. Not thread-safe."""
+
+    def __init__(self, process: Path = Path("/proc/self"), folder: Path = FOLDER) -> None:
+        self._process, self._folder = process, folder
+        self._missing: frozenset[str] = frozenset()
+
+    def removed(self) -> bool:
+        """Return whether something is missing that was missing at the last call: one is made or closed in two steps."""
+        before, self._missing = self._missing, missing_files(self._process, self._folder)
+        return bool(before & self._missing)
+
+
+def missing_files(process: Path, folder: Path = FOLDER) -> frozenset[str]:
+    """Return the names of the segments and ports of a running process that are gone from the folder.
+
+    Args:
+        process: its folder under /proc; one that may not be read misses nothing.
+        folder: where Fast DDS makes the files.
+    """
+    missing = set()
+    for descriptor, path in _open_locks(process, folder):
+        name = path.removesuffix(_DELETED).removesuffix(_LOCK_SUFFIX)
+        gone = path.endswith(_DELETED) or not (folder / name).exists()
+        if gone and _locks_for_itself(process, descriptor):
+            missing.add(name)
+    return frozenset(missing)
+
+
+def processes_without_files(
+    domain_id: int | None = None, processes: Path = Path("/proc"), folder: Path = FOLDER
+) -> dict[int, str]:
+    """Return the other processes whose shared memory was removed while they run: id and name.
+
+    Those of other users are left out, and those that have another file system as their folder.
+
+    Args:
+        domain_id: only those of this ROS domain; None: of every one.
+        processes: the processes' folders.
+        folder: where Fast DDS makes the files.
+    """
+    ports = (
+        range(0)
+        if domain_id is None
+        else range(*(_FIRST_PORT + _DOMAIN_PORTS * (domain_id + i) for i in (0, 1)))
+    )
+    found = {}
+    for process in processes.glob("[0-9]*"):
+        if int(process.name) == os.getpid() or not _shares(process, folder):
+            continue
+        names = missing_files(process, folder)
+        numbers = {int(match[1]) for name in names if (match := _PORT_NAME.search(name))}
+        if names if domain_id is None else numbers & set(ports):
+            with contextlib.suppress(OSError):  # ended meanwhile
+                found[int(process.name)] = (process / "comm").read_text().strip()
+    return found
+
+
+def _open_locks(process: Path, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the descriptor and the path of each lock file of Fast DDS that a process has open."""
+    begin = tuple(f"{folder}/{prefix}" for prefix in PREFIXES)
+    with contextlib.suppress(OSError):  # ended meanwhile, or another user's
+        for entry in os.scandir(process / "fd"):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                path = os.readlink(entry.path)
+                if path.startswith(begin) and path.removesuffix(_DELETED).endswith(_LOCK_SUFFIX):
+                    yield entry.name, path
+
+
+def _locks_for_itself(process: Path, descriptor: str) -> bool:
+    """Return whether the process holds that lock as an owner does; who only guards a dead port shares it."""
+    try:
+        lines = (process / "fdinfo" / descriptor).read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("lock:") and {"FLOCK", "WRITE"} <= set(line.split()) for line in lines)
+
+
+def _shares(process: Path, folder: Path) -> bool:
+    """Return whether a process that has removed files of that name sees the same file system there as this one."""
+    try:
+        device = folder.stat().st_dev
+        return any(
+            os.stat(process / "fd" / descriptor).st_dev == device
+            for descriptor, path in _open_locks(process, folder)
+            if path.endswith(_DELETED)
+        )
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
