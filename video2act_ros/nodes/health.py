@@ -12,8 +12,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from video2act_ros.core.errors import ConfigurationError, Video2ActError, unknown_choice
-from video2act_ros.ros.start import start_ros
 from video2act_ros.ros.stack import REAL_ROBOT, RECORDER, REPLAY_NODE, SIM_ROBOT
+from video2act_ros.ros.start import start_ros
 
 ACTIVE = "active"
 NO_ANSWER = "no answer"

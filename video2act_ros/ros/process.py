@@ -87,13 +87,24 @@ def run_node(*node_classes: type[ManagedNode], args: Sequence[str] | None = None
     whose parameters are wrong is not started at all (status 1). A stack's runner has no lifecycle manager:
     started by it, a node that cannot be configured ends too. As a program, with `args` left out, it ends the
     process itself.
+
+    What commands the arm and does no more uses no shared memory: nothing that happens to /dev/shm cuts it off.
+    Where the files of a process that may be started anew were removed, it is: by itself, or by the lifecycle
+    manager that it has.
     """
-    environment.prepare(may_restart=args is None)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    status = _run(list(node_classes))
+    only_controls = all(issubclass(node_class.CONFIG, CommandConfig) for node_class in node_classes)
+    environment.prepare(may_restart=args is None, shared_memory=not only_controls)
+    try:
+        start_ros(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        status = _run(list(node_classes))
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  no logger works yet
+        status = 1
     if args is None:
+        if status == _AGAIN:
+            environment.start_again()
         _leave(status)
-    return status
+    return abs(status)
 
 
 def _run(waiting: list[type[ManagedNode]]) -> int:
