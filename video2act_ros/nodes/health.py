@@ -13,7 +13,7 @@ from rclpy.node import Node
 
 from video2act_ros.core.errors import ConfigurationError, Video2ActError, unknown_choice
 from video2act_ros.ros.stack import REAL_ROBOT, RECORDER, REPLAY_NODE, SIM_ROBOT
-from video2act_ros.ros.start import start_ros
+from video2act_ros.ros.start import refusals_in_one_line, start_ros
 
 ACTIVE = "active"
 NO_ANSWER = "no answer"
@@ -52,9 +52,14 @@ def lifecycle_states(nodes: Iterable[str], namespace: str, timeout_s: float) -> 
     """Return each node's lifecycle state, `NO_ANSWER` for one that gives none within `timeout_s`."""
     context = rclpy.Context()
     start_ros(context)
-    node = Node(
-        "health", context=context, namespace=namespace, enable_rosout=False, start_parameter_services=False
-    )
+    with refusals_in_one_line():
+        node = Node(
+            "health",
+            context=context,
+            namespace=namespace,
+            enable_rosout=False,
+            start_parameter_services=False,
+        )
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:

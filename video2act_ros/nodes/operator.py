@@ -19,7 +19,7 @@ from video2act_msgs.msg import RunState
 from video2act_msgs.srv import ResetSimulation, SetInstruction
 from video2act_ros.core.errors import ConfigurationError, Video2ActError
 from video2act_ros.ros import qos
-from video2act_ros.ros.start import start_ros
+from video2act_ros.ros.start import refusals_in_one_line, start_ros
 
 TIMEOUT_S = 5.0
 ATTEMPTS = 3  # of what may be repeated: answers are lost while nodes get to know each other
@@ -103,18 +103,7 @@ def _operator(namespace: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
     context = rclpy.Context()
     start_ros(context)
     try:
-        try:
-            node = Node(
-                "operator",
-                context=context,
-                namespace=namespace,
-                enable_rosout=False,
-                start_parameter_services=False,
-            )
-        except InvalidNamespaceException as error:
-            raise ConfigurationError(
-                f"--namespace '{namespace}' is none: {' '.join(str(error).split())}"
-            ) from error
+        node = _make_node(context, namespace)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
         try:
@@ -124,6 +113,22 @@ def _operator(namespace: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
             node.destroy_node()
     finally:
         rclpy.shutdown(context=context)
+
+
+def _make_node(context: rclpy.Context, namespace: str) -> Node:
+    try:
+        with refusals_in_one_line():
+            return Node(
+                "operator",
+                context=context,
+                namespace=namespace,
+                enable_rosout=False,
+                start_parameter_services=False,
+            )
+    except InvalidNamespaceException as error:
+        raise ConfigurationError(
+            f"--namespace '{namespace}' is none: {' '.join(str(error).split())}"
+        ) from error
 
 
 class _ServiceCall:

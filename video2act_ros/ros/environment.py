@@ -60,6 +60,7 @@ RANGE_VARIABLE, PEERS_VARIABLE = "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PE
 
 _LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"
 _LOCALHOST, _AS_THE_PROFILE_SAYS = "LOCALHOST", "SYSTEM_DEFAULT"
+_OTHER_RANGES = ("SUBNET", "OFF", _AS_THE_PROFILE_SAYS)  # ROS takes every unknown one for LOCALHOST
 _USERS_RANGE = "_VIDEO2ACT_USERS_RANGE"  # the value of RANGE_VARIABLE where the profile had to replace it
 
 SERVER_VARIABLE, SUPER_CLIENT_VARIABLE = "ROS_DISCOVERY_SERVER", "ROS_SUPER_CLIENT"
@@ -314,8 +315,9 @@ def _network_profile(chosen: str | None) -> str:
         del os.environ[_LOCALHOST_ONLY]  # its meaning until Jazzy, said in today's words
         os.environ[RANGE_VARIABLE] = _LOCALHOST
         os.environ.pop(PEERS_VARIABLE, None)
-    if os.environ.get(RANGE_VARIABLE) == _LOCALHOST and not os.environ.get(PEERS_VARIABLE):
-        os.environ[_USERS_RANGE] = _LOCALHOST  # with which ROS itself adds shared memory
+    users_range = os.environ.get(RANGE_VARIABLE)
+    if users_range and users_range not in _OTHER_RANGES and not os.environ.get(PEERS_VARIABLE):
+        os.environ[_USERS_RANGE] = users_range  # with which ROS itself would add shared memory
         os.environ[RANGE_VARIABLE] = _AS_THE_PROFILE_SAYS
         return _own_file(_LOOPBACK_PROFILE)
     if chosen:

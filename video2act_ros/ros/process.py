@@ -23,7 +23,7 @@ from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.ros import environment
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.shared_memory import REMOVED_CAUSE, OwnFiles, dead_ports_avoided
-from video2act_ros.ros.start import start_ros
+from video2act_ros.ros.start import refusals_in_one_line, start_ros
 
 _SPIN_S = 0.1  # largest time until a signal is noticed
 _LINGER_S = 2.0  # for nodes that may not end yet; what commands an arm ends within a second
@@ -114,7 +114,7 @@ def _run(waiting: list[type[ManagedNode]]) -> int:
     nodes: list[ManagedNode] = []
     try:
         while waiting:
-            with dead_ports_avoided():  # the first node makes the process's transport
+            with dead_ports_avoided(), refusals_in_one_line():  # the first node makes the process's transport
                 nodes.append(waiting[0](**({"cli_args": _own_name(waiting[0])} if nodes else {})))
             executor.add_node(nodes[-1])
             waiting = [*waiting[1:], *nodes[-1].companions()]

@@ -172,9 +172,18 @@ def processes_without_files(
         names = missing_files(process, folder)
         numbers = {int(match[1]) for name in names if (match := _PORT_NAME.search(name))}
         if names if domain_id is None else numbers & set(ports):
-            with contextlib.suppress(OSError):  # ended meanwhile
-                found[int(process.name)] = (process / "comm").read_text().strip()
+            found[int(process.name)] = _program(process)
     return found
+
+
+def _program(process: Path) -> str:
+    """Return what a process runs: the module or the script where it is an interpreter."""
+    try:
+        words = (process / "cmdline").read_text(errors="replace").split("\0")[:3]
+    except OSError:  # ended meanwhile
+        return "?"
+    names = [Path(word).name for word in words if word and not word.startswith("-")]
+    return names[-1] if names else "?"
 
 
 def _open_locks(process: Path, folder: Path) -> Iterator[tuple[str, str]]:
