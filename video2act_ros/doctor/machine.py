@@ -16,6 +16,8 @@ from typing import Protocol
 
 from video2act_ros.control.realtime import RealtimeReport, RealtimeThread, raise_scheduling_class
 from video2act_ros.doctor.kernel_clock import KernelClock, kernel_clock, read_timex
+from video2act_ros.ros.log_folder import log_folder_problem
+from video2act_ros.ros.shared_memory import processes_without_files
 from video2act_ros.sim.graphics import available_gl_library
 
 _PROBE_TIMEOUT_S = 10.0
@@ -45,6 +47,12 @@ class Machine(Protocol):
 
     def unlocked(self, path: Path) -> bool:
         """Return whether no process holds the file's lock."""
+
+    def without_shared_memory(self) -> Mapping[int, str]:
+        """Return the processes, id and name, whose files in /dev/shm were removed while they run."""
+
+    def log_folder_problem(self) -> str | None:
+        """Return why ROS can make no log file, with the remedy; None: it can."""
 
     def scheduling(self, priority: int) -> str:
         """Return the class in words that a thread gets which asks for SCHED_FIFO."""
@@ -111,6 +119,14 @@ class ThisMachine:
         except OSError:
             return False
         return True
+
+    def without_shared_memory(self) -> Mapping[int, str]:
+        """See `Machine`."""
+        return processes_without_files()
+
+    def log_folder_problem(self) -> str | None:
+        """See `Machine`."""
+        return log_folder_problem(self.environ)
 
     def scheduling(self, priority: int) -> str:
         """See `Machine`."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from video2act_ros.doctor.findings import Finding, ok, problem, warning
 from video2act_ros.doctor.machine import Machine
 from video2act_ros.ros import environment
-from video2act_ros.ros.shared_memory import PREFIXES
+from video2act_ros.ros.log_folder import log_folder
+from video2act_ros.ros.shared_memory import PREFIXES, REMOVED_CAUSE
 
 DEFAULT_RMW = "rmw_fastrtps_cpp"
 LAST_SAFE_DOMAIN, LAST_DOMAIN = 101, 232
@@ -16,6 +17,15 @@ SOCKET_BUFFER_BYTES = 2 << 20  # several camera images
 
 _SHARED_MEMORY = "/dev/shm"
 _NETWORK = "/sys/class/net"
+_LOGIND = "logind.conf"
+_SYSTEMD_FOLDERS = (
+    "/etc/systemd",
+    "/run/systemd",
+    "/usr/local/lib/systemd",
+    "/usr/lib/systemd",
+)  # the first wins
+_NO = ("no", "n", "false", "f", "off", "0")
+_FIRST_LOGIN_USER = 1000  # system users below keep their shared memory
 _UP, _MULTICAST = 0x1, 0x1000  # interface flags of Linux
 
 
@@ -27,6 +37,9 @@ def check_ros(machine: Machine, share: Path) -> Iterator[Finding]:
     yield check_messages(machine)
     yield check_shared_memory(machine)
     yield check_leftovers(machine)
+    yield check_removed_files(machine)
+    yield check_removal_at_logout(machine)
+    yield check_log_folder(machine)
     yield check_profile(machine, share)
     yield check_discovery(machine)
     yield check_network(machine)
@@ -107,6 +120,75 @@ def check_leftovers(machine: Machine) -> Finding:
     return ok("segments", text)
 
 
+def check_removed_files(machine: Machine) -> Finding:
+    """Judge whether running processes have lost their shared memory: new ones reach them over the network alone."""
+    lost = machine.without_shared_memory()
+    if not lost:
+        return ok("segments in use", "none was removed under a running process")
+    names = ", ".join(f"{name} ({process})" for process, name in lost.items())
+    return problem(
+        "segments in use",
+        f"removed from {_SHARED_MEMORY} under {names}: what goes through them arrives no more",
+        f"restart those processes; {REMOVED_CAUSE}",
+    )
+
+
+def check_removal_at_logout(machine: Machine) -> Finding:
+    """Judge whether systemd removes this user's shared memory at the last log-out, as it does by default."""
+    topic = "shared memory at log-out"
+    user, name = _user(machine)
+    if not machine.files("/run/systemd/users", str(user)):
+        return ok(topic, f"stays: {name} is not logged in by systemd-logind here")
+    if user < _FIRST_LOGIN_USER:
+        return ok(topic, "stays: systemd-logind spares root and system users")
+    if _setting(machine, _LOGIND, "RemoveIPC", "yes") in _NO:
+        return ok(topic, "stays: RemoveIPC=no")
+    if machine.files("/var/lib/systemd/linger", name):
+        return ok(topic, f"stays: {name} lingers")
+    return warning(
+        topic,
+        f"systemd-logind removes it from {_SHARED_MEMORY}, also under running processes of {name}",
+        f"loginctl enable-linger {name}, or RemoveIPC=no in /etc/systemd/logind.conf",
+    )
+
+
+def _user(machine: Machine) -> tuple[int, str]:
+    """Return the number and the name of who runs this; the number again where no name is known."""
+    status = (machine.read("/proc/self/status") or "").splitlines()
+    user = next((int(line.split()[1]) for line in status if line.startswith("Uid:")), 0)
+    entries = [line.split(":") for line in (machine.read("/etc/passwd") or "").splitlines()]
+    return user, next((entry[0] for entry in entries if entry[2:3] == [str(user)]), str(user))
+
+
+def _setting(machine: Machine, name: str, key: str, default: str) -> str:
+    """Return a value, in lower case, of a configuration of systemd: the last one of the main file and its drop-ins."""
+    files = [Path(folder) / name for folder in reversed(_SYSTEMD_FOLDERS)]
+    drop_ins = {
+        path.name: path
+        for folder in reversed(_SYSTEMD_FOLDERS)
+        for path in machine.files(f"{folder}/{name}.d", "*.conf")
+    }
+    main = [path for path in files if machine.read(str(path)) is not None][-1:]
+    value = default
+    for path in (*main, *(drop_ins[name] for name in sorted(drop_ins))):
+        for line in (machine.read(str(path)) or "").splitlines():
+            word, _, text = line.partition("=")
+            if word.strip() == key:
+                value = text.strip().lower() or default
+    return value
+
+
+def check_log_folder(machine: Machine) -> Finding:
+    """Judge whether ROS can write log files; the nodes run without them, other ROS programs do not start."""
+    text = machine.log_folder_problem()
+    if text is None:
+        return ok("log folder", str(log_folder(machine.environ)))
+    found, _, remedy = text.rpartition("; ")
+    return warning(
+        "log folder", f"{found}: the nodes log to the console only, other programs do not start", remedy
+    )
+
+
 def check_profile(machine: Machine, share: Path) -> Finding:
     """Judge which Fast DDS profile the nodes will use."""
     part = machine.environ.get(environment.MACHINE_VARIABLE) or environment.ALL
@@ -130,6 +212,9 @@ def check_profile(machine: Machine, share: Path) -> Finding:
 
 def check_discovery(machine: Machine) -> Finding:
     """Tell how nodes find each other."""
+    if machine.environ.get(environment.RANGE_VARIABLE) == "OFF":
+        remedy = f"export {environment.RANGE_VARIABLE}=LOCALHOST, or SUBNET"
+        return problem("discovery", f"{environment.RANGE_VARIABLE} is OFF: no two processes meet", remedy)
     server, peers = machine.environ.get(environment.SERVER_VARIABLE), machine.environ.get("ROS_STATIC_PEERS")
     if server:
         text = f"by the server {server}, which every process must name; not always reliable"
@@ -140,7 +225,7 @@ def check_discovery(machine: Machine) -> Finding:
 
 
 def check_network(machine: Machine) -> Finding:
-    """Judge the interfaces: nodes find each other by multicast."""
+    """Judge the interfaces: nodes find each other by multicast, and the command node those of this machine without."""
     flags = {
         path.parent.name: int(text, 16)
         for path in machine.files(_NETWORK, "*/flags")
@@ -152,7 +237,9 @@ def check_network(machine: Machine) -> Finding:
     if multicast:
         return ok("network", f"multicast on {', '.join(multicast)}")
     return warning(
-        "network", "no interface with multicast: nodes may not find each other", "ip link set lo multicast on"
+        "network",
+        "no interface with multicast: the nodes of this machine find each other, other programs perhaps not",
+        "ip link set lo multicast on",
     )
 
 

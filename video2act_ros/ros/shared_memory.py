@@ -141,7 +141,7 @@ def missing_files(process: Path, folder: Path = FOLDER) -> frozenset[str]:
     """
     missing = set()
     for descriptor, path in _open_locks(process, folder):
-        name = path.removesuffix(_DELETED).removesuffix(_LOCK_SUFFIX)
+        name = Path(path.removesuffix(_DELETED)).name.removesuffix(_LOCK_SUFFIX)
         gone = path.endswith(_DELETED) or not (folder / name).exists()
         if gone and _locks_for_itself(process, descriptor):
             missing.add(name)
@@ -190,11 +190,11 @@ def _open_locks(process: Path, folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the descriptor and the path of each lock file of Fast DDS that a process has open."""
     begin = tuple(f"{folder}/{prefix}" for prefix in PREFIXES)
     with contextlib.suppress(OSError):  # ended meanwhile, or another user's
-        for entry in os.scandir(process / "fd"):
+        for descriptor in os.listdir(process / "fd"):
             with contextlib.suppress(OSError):  # closed meanwhile
-                path = os.readlink(entry.path)
+                path = os.readlink(process / "fd" / descriptor)
                 if path.startswith(begin) and path.removesuffix(_DELETED).endswith(_LOCK_SUFFIX):
-                    yield entry.name, path
+                    yield descriptor, path
 
 
 def _locks_for_itself(process: Path, descriptor: str) -> bool:

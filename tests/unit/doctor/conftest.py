@@ -30,6 +30,8 @@ class FakeMachine:
     clock: KernelClock | None = SYNCHRONISED
     modules: frozenset = frozenset({"rclpy", "video2act_msgs", "torch"})
     gl: str | None = "egl"
+    lost: dict = field(default_factory=dict)  # process id -> name
+    log_problem: str | None = None
 
     def cpus(self):
         return self.cpu_count
@@ -48,6 +50,12 @@ class FakeMachine:
 
     def unlocked(self, path):
         return path.name not in self.locked
+
+    def without_shared_memory(self):
+        return self.lost
+
+    def log_folder_problem(self):
+        return self.log_problem
 
     def scheduling(self, priority):
         return self.granted

@@ -141,3 +141,86 @@ def test_small_socket_buffers_are_warned_about(machine):
     assert checks.check_socket_buffers(machine).level is Level.WARNING
     del machine.texts["/proc/sys/net/core/rmem_max"]
     assert checks.check_socket_buffers(machine).level is Level.OK
+
+
+def test_shared_memory_removed_under_running_processes_is_a_problem(machine):
+    """Each process is named, with its cause and what keeps it from happening again."""
+    assert checks.check_removed_files(machine).level is Level.OK
+    machine.lost = {71: "camera_node", 72: "system1_node"}
+    finding = checks.check_removed_files(machine)
+    assert finding.level is Level.PROBLEM
+    assert "camera_node (71), system1_node (72)" in finding.text
+    assert "loginctl enable-linger" in finding.remedy
+    assert "restart" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("files", "level"),
+    [
+        ({}, Level.WARNING),
+        ({"/etc/systemd/logind.conf": "[Login]\n#RemoveIPC=no"}, Level.WARNING),
+        ({"/etc/systemd/logind.conf": "[Login]\nRemoveIPC = no"}, Level.OK),
+        ({"/usr/lib/systemd/logind.conf": "RemoveIPC=no"}, Level.OK),
+        ({"/usr/lib/systemd/logind.conf": "RemoveIPC=no", "/etc/systemd/logind.conf": ""}, Level.WARNING),
+        (
+            {
+                "/etc/systemd/logind.conf": "RemoveIPC=yes",
+                "/etc/systemd/logind.conf.d/robot.conf": "RemoveIPC=0",
+            },
+            Level.OK,
+        ),
+        (
+            {
+                "/usr/lib/systemd/logind.conf.d/10.conf": "RemoveIPC=no",
+                "/etc/systemd/logind.conf.d/20.conf": "RemoveIPC=yes",
+            },
+            Level.WARNING,
+        ),
+        (
+            {
+                "/usr/lib/systemd/logind.conf.d/10.conf": "RemoveIPC=no",
+                "/etc/systemd/logind.conf.d/10.conf": "",
+            },
+            Level.WARNING,
+        ),
+        ({"/var/lib/systemd/linger/robot": ""}, Level.OK),
+        ({"/var/lib/systemd/linger/other": ""}, Level.WARNING),
+    ],
+)
+def test_removal_of_shared_memory_at_log_out_is_warned_about(machine, files, level):
+    """systemd's default; its main file, drop-ins and lingering count as systemd reads them."""
+    machine.texts |= {
+        "/proc/self/status": "Name:\tpython\nUid:\t1000\t1000\t1000\t1000",
+        "/etc/passwd": "root:x:0:0::/root:/bin/sh\nrobot:x:1000:1000::/home/robot:/bin/sh",
+        "/run/systemd/users/1000": "",
+    } | files
+    finding = checks.check_removal_at_logout(machine)
+    assert finding.level is level
+    if level is Level.WARNING:
+        assert finding.remedy.startswith("loginctl enable-linger robot,")
+
+
+@pytest.mark.parametrize(("user", "session"), [(0, 0), (999, 999), (1000, 1001)])
+def test_shared_memory_of_system_users_and_without_a_session_stays(machine, user, session):
+    """systemd-logind spares root and system users, and does nothing where nobody logs out."""
+    machine.texts |= {"/proc/self/status": f"Uid:\t{user}\t{user}", f"/run/systemd/users/{session}": ""}
+    assert checks.check_removal_at_logout(machine).level is Level.OK
+
+
+def test_a_log_folder_that_cannot_be_written_is_warned_about(machine):
+    """The nodes run without log files, and the remedy is the problem's own."""
+    machine.environ["ROS_LOG_DIR"] = "/data/log"
+    assert checks.check_log_folder(machine).text == "/data/log"
+    machine.log_problem = "no log file can be made in /data/log (No space left); export ROS_LOG_DIR=FOLDER"
+    finding = checks.check_log_folder(machine)
+    assert finding.level is Level.WARNING
+    assert finding.text.startswith("no log file can be made in /data/log (No space left)")
+    assert finding.remedy == "export ROS_LOG_DIR=FOLDER"
+
+
+def test_discovery_that_is_switched_off_is_a_problem(machine):
+    """Then no two processes meet, not even those of one stack."""
+    machine.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "OFF"
+    finding = checks.check_discovery(machine)
+    assert finding.level is Level.PROBLEM
+    assert "LOCALHOST" in finding.remedy
