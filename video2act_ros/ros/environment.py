@@ -50,7 +50,7 @@ PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES
 """What names a transport profile for Fast DDS 3 (from Kilted on) and for Fast DDS 2 (Jazzy), which knows no other."""
 
 _OUR_PROFILE = "_VIDEO2ACT_PROFILE"  # the value of PROFILE_VARIABLES that was not the user's choice
-_USERS_PROFILE = "_VIDEO2ACT_USERS_PROFILE"  # what the user has chosen where ours had to replace it
+_USERS = "_VIDEO2ACT_USERS_"  # before the name of a variable: the user's value where ours had to replace it
 _SHARED_MEMORY_PROFILES = {ALL: "fastdds.xml", ROBOT: "fastdds_two_machines.xml"}
 _NETWORK_PROFILES = {ALL: "fastdds_udp.xml", ROBOT: "fastdds_network.xml", GPU_HOST: "fastdds_network.xml"}
 _LOOPBACK_PROFILE = "fastdds_udp_localhost.xml"
@@ -61,7 +61,6 @@ RANGE_VARIABLE, PEERS_VARIABLE = "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PE
 _LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"
 _LOCALHOST, _AS_THE_PROFILE_SAYS = "LOCALHOST", "SYSTEM_DEFAULT"
 _OTHER_RANGES = ("SUBNET", "OFF", _AS_THE_PROFILE_SAYS)  # ROS takes every unknown one for LOCALHOST
-_USERS_RANGE = "_VIDEO2ACT_USERS_RANGE"  # the value of RANGE_VARIABLE where the profile had to replace it
 
 SERVER_VARIABLE, SUPER_CLIENT_VARIABLE = "ROS_DISCOVERY_SERVER", "ROS_SUPER_CLIENT"
 """Of Fast DDS: where a discovery server is, and whether a process learns of everything from it."""
@@ -160,8 +159,9 @@ def profile_variable() -> str:
 def chosen_profile(environ: Mapping[str, str]) -> str | None:
     """Return the transport profile that the user has chosen, by the variable of either Fast DDS; None: he has not."""
     ours = environ.get(_OUR_PROFILE)
-    values = (environ.get(variable) for variable in (profile_variable(), *PROFILE_VARIABLES))
-    return next((value for value in values if value and value != ours), environ.get(_USERS_PROFILE))
+    variables = (profile_variable(), *PROFILE_VARIABLES)
+    values = (environ.get(name) for variable in variables for name in (_USERS + variable, variable))
+    return next((value for value in values if value and value != ours), None)
 
 
 def shared_memory_problem(machine: str) -> str | None:
@@ -289,24 +289,32 @@ def _shared_memory_works() -> bool:
 
 def _choose_profile(shared_memory: bool) -> None:
     """Let Fast DDS read the profile that suits this process, unless the user has chosen one that does."""
-    if (users_range := os.environ.pop(_USERS_RANGE, None)) is not None:
-        os.environ[RANGE_VARIABLE] = users_range
-    chosen, variable = chosen_profile(os.environ), profile_variable()
     before = os.environ.pop(_OUR_PROFILE, None)
-    os.environ.pop(_USERS_PROFILE, None)
-    ours = None
+    for variable in (*PROFILE_VARIABLES, RANGE_VARIABLE):
+        if os.environ.get(variable) in ("", before):
+            os.environ.pop(variable, None)
+        if (value := os.environ.pop(_USERS + variable, None)) is not None:
+            os.environ[variable] = value
+    chosen, ours = chosen_profile(os.environ), None
     if not shared_memory:
         ours = _network_profile(chosen)
+        for variable in PROFILE_VARIABLES:  # Fast DDS 3 would read both
+            _replace(variable, None)
     elif chosen is None and (name := transport_profile(machine(), shared_memory_bytes())):
         ours = _own_file(name)
-    if os.environ.get(variable) in ("", before) or (chosen and ours):
-        os.environ.pop(variable, None)
-    if chosen and ours:
-        os.environ[_USERS_PROFILE] = chosen
     if ours:
         os.environ[_OUR_PROFILE] = ours
     if profile := ours or chosen:
-        os.environ.setdefault(variable, profile)
+        os.environ.setdefault(profile_variable(), profile)
+
+
+def _replace(variable: str, value: str | None) -> None:
+    """Set or, for None, remove a variable; what it was is kept for the processes that this one starts."""
+    before = os.environ.pop(variable, None)
+    if before is not None:
+        os.environ[_USERS + variable] = before
+    if value is not None:
+        os.environ[variable] = value
 
 
 def _network_profile(chosen: str | None) -> str:
@@ -317,8 +325,7 @@ def _network_profile(chosen: str | None) -> str:
         os.environ.pop(PEERS_VARIABLE, None)
     users_range = os.environ.get(RANGE_VARIABLE)
     if users_range and users_range not in _OTHER_RANGES and not os.environ.get(PEERS_VARIABLE):
-        os.environ[_USERS_RANGE] = users_range  # with which ROS itself would add shared memory
-        os.environ[RANGE_VARIABLE] = _AS_THE_PROFILE_SAYS
+        _replace(RANGE_VARIABLE, _AS_THE_PROFILE_SAYS)  # ROS itself would add shared memory
         return _own_file(_LOOPBACK_PROFILE)
     if chosen:
         try:
