@@ -10,7 +10,7 @@ from domains import new_domain
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.ros import environment
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0  # two models load twice, perhaps beside other work
 PROFILE = Path(__file__).parents[2] / "config" / "robots" / "franka_fr3.yaml"
 NODE = ("--ros-args", "-p", f"robot:={PROFILE}")
 NOPE = "/proc/nope"

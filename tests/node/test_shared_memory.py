@@ -101,10 +101,10 @@ def test_a_restarted_process_takes_no_port_of_its_killed_forerunner(world, robot
     for _ in range(3):
         world.problems.clear()
         process = subprocess.Popen(
-            [sys.executable, "-m", "video2act_ros.nodes.command_node", *options], env=environ
+            [sys.executable, "-m", "video2act_ros.nodes.mock_driver_node", *options], env=environ
         )
         try:
-            world.wait_for(lambda: "/command" in world.problems, "the command node")
+            world.wait_for(lambda: "/mock_driver" in world.problems, "the driver")
             ports.append(port_locks(process.pid, "WRITE"))
         finally:
             process.kill()
