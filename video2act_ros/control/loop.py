@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from video2act_ros.control.chunk_check import Refusal
 from video2act_ros.control.command import Command
+from video2act_ros.control.plausibility import SecondPublisher
 from video2act_ros.control.run_state import Source
 from video2act_ros.control.status import LoopMetrics, LoopStatus
 from video2act_ros.control.supervisor import ControlSettings, Supervisor
@@ -56,12 +57,18 @@ class ControlLoop:
 
     # -- inputs -------------------------------------------------------------------------------------
 
-    def on_joints(self, sample: JointSample) -> None:
-        """Take the newest measured pose; a sample of the wrong size is an InputError."""
+    def on_joints(self, sample: JointSample, now_ns: int | None = None) -> None:
+        """Take the newest measured pose, if it may be believed; a sample of the wrong size is an InputError.
+
+        Args:
+            sample: what was measured.
+            now_ns: when it arrived; None: when it was stamped.
+        """
         if sample.positions.shape != (self._count,):
             raise InputError(f"a joint sample needs {self._count} positions, got {sample.positions.shape}")
         with self._lock:
-            self._supervisor.joints = sample
+            if self._supervisor.watchdog.on_joints(sample, sample.stamp_ns if now_ns is None else now_ns):
+                self._supervisor.joints = sample
 
     def on_chunk(self, chunk: ActionChunk, now_ns: int) -> Refusal | None:
         """Splice a chunk in; return None, or the reason why it is refused."""
@@ -94,6 +101,11 @@ class ControlLoop:
         """Take on which command topics somebody else publishes now: who, and the remedy, in words."""
         with self._lock:
             self._supervisor.watchdog.on_other_publishers(others, now_ns)
+
+    def on_second_publishers(self, seconds: Iterable[SecondPublisher], now_ns: int) -> None:
+        """Take on which topics of inputs more than one node publishes now."""
+        with self._lock:
+            self._supervisor.watchdog.on_second_publishers(seconds, now_ns)
 
     def on_deaf_outputs(self, reasons: Iterable[str], now_ns: int) -> None:
         """Take why no driver listens to some command outputs now, one text per output."""

@@ -136,6 +136,7 @@ class Supervisor:
         """Forget all chunks, the arm may stand elsewhere; return the new epoch."""
         self.arm.may_stand_elsewhere(now_ns)
         self.following.forget_commands()
+        self.watchdog.on_episode(now_ns)
         epoch = self.state.begin_episode(now_ns)
         self.policy.raise_epoch(epoch, now_ns, why)
         return epoch
@@ -228,8 +229,7 @@ class Supervisor:
         """Follow an arm that brakes for good: let it go once it stands, or keep its set-point near it."""
         self.state.update((), self.arm.stopped, self.arm.settled)
         if not self.state.sending:
-            self.following.clear()
-            self._rest_at = None
+            self._let_go(now_ns)
             return
         self._watch_clock(now_ns)
         self.policy.stand(now_ns)
@@ -240,12 +240,17 @@ class Supervisor:
 
     def _show(self, now_ns: int, problems: tuple[Problem, ...]) -> None:
         """Nothing is sent: tell what would be, and what is in the way of engaging."""
-        self.following.clear()
-        self._rest_at = None
+        self._let_go(now_ns)
         target = self.policy.target(now_ns + self._period_ns)
         good = not any(problem.outcome is not Outcome.SLOW for problem in problems)
         self.would_be = Command(now_ns, target) if good and target is not None else None
         self._obstacles = (*self._refusals(problems), *self._out_of_reach())
+
+    def _let_go(self, now_ns: int) -> None:
+        """Take that nothing is sent any more."""
+        self.following.clear()
+        self._rest_at = None
+        self.watchdog.on_command(None, now_ns)
 
     def _wanted(self, now_ns: int, due_ns: int, target: MotionState | None) -> MotionState | None:
         """Return where whoever drives wants the arm; None for a hold. `target` is what the policy wants."""
@@ -275,6 +280,7 @@ class Supervisor:
         due_ns = now_ns + self.arm.lead_ns
         self.following.record(due_ns, self.arm.positions)
         self.policy.record(due_ns, self.arm.positions)
+        self.watchdog.on_command(self.arm.positions, now_ns)
 
     def _move_on(self) -> MotionState:
         """Go on to the start pose; let go of the arm there."""

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
+from video2act_ros.control.plausibility import InputPublishers, MeasuredJoints, SecondPublisher
 from video2act_ros.control.problem import Problem, graded
 from video2act_ros.control.report_watch import ReportWatch
 from video2act_ros.core.input_report import InputReport
+from video2act_ros.core.motion import Vector
+from video2act_ros.core.other_clock import is_other_clock, other_clock_words
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.thresholds import Outcome, Threshold
 from video2act_ros.core.types import NS_PER_S, ActionChunk, JointSample
@@ -56,14 +59,32 @@ class Watchdog:
     def __init__(self, profile: RobotProfile) -> None:
         self._thresholds = profile.thresholds
         self._reports = ReportWatch(profile)
+        self._measured = MeasuredJoints(profile)
+        self._publishers = InputPublishers(profile)
         self._others: dict[str, str] = {}  # command topics that somebody else publishes: who
         self._others_since_ns: dict[str, int] = {}
         self._deaf_since_ns: dict[str, int] = {}  # why no driver takes the commands of an output
         self._missing_joints: tuple[str, ...] = ()
 
     def on_report(self, report: InputReport) -> None:
-        """Take what one system sees of its own inputs."""
+        """Take what one system sees of its own inputs; that of an unknown system is an InputError."""
         self._reports.add(report)
+
+    def on_joints(self, sample: JointSample, now_ns: int) -> bool:
+        """Take a measured pose that arrived at `now_ns`; return whether it may be believed."""
+        return self._measured.take(sample, now_ns)
+
+    def on_command(self, positions: Vector | None, now_ns: int) -> None:
+        """Take the command (J,) that goes to the arm in this tick, or that none does."""
+        self._measured.command(positions, now_ns)
+
+    def on_episode(self, now_ns: int) -> None:
+        """Take that an episode begins at `now_ns`: the arm may be put elsewhere."""
+        self._measured.expect_elsewhere(now_ns)
+
+    def on_second_publishers(self, seconds: Iterable[SecondPublisher], now_ns: int) -> None:
+        """Take on which topics of inputs more than one node publishes now."""
+        self._publishers.take(seconds, now_ns)
 
     def on_other_publishers(self, others: Mapping[str, str], now_ns: int) -> None:
         """Take on which command topics somebody else publishes now: who, and the remedy, in words."""
@@ -85,21 +106,35 @@ class Watchdog:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """Where somebody else publishes commands, in words: one reason per topic."""
-        return tuple(self._other_text(topic) for topic in self._others)
+        """Where somebody else publishes commands or inputs, in words: one reason per topic."""
+        return (*(self._other_text(topic) for topic in self._others), *self._publishers.texts)
 
     def _other_text(self, topic: str) -> str:
         return f"another publisher on {topic}: {self._others[topic]}"
 
     def forget(self, now_ns: int) -> None:
-        """Drop every report: after a step of the clock to `now_ns` their stamps mean nothing."""
+        """Drop every report and sample: after a step of the clock to `now_ns` their stamps mean nothing."""
         self._reports.clear()
+        self._measured.forget()
+        self._publishers.begin_anew(now_ns)
         self._others_since_ns = dict.fromkeys(self._others_since_ns, now_ns)
         self._deaf_since_ns = dict.fromkeys(self._deaf_since_ns, now_ns)
 
     def robot_problems(self, now_ns: int, joints: JointSample | None) -> tuple[Problem, ...]:
-        """Return what is wrong with the arm itself, whoever drives it: joint states, command topics."""
-        return (*self._robot(now_ns, joints), *self._other_publishers(now_ns), *self._deaf_outputs(now_ns))
+        """Return what is wrong with the arm itself, whoever drives it: joint states, command topics.
+
+        Args:
+            now_ns: the present time.
+            joints: the newest sample that was believed.
+        """
+        implausible = tuple(self._measured.problems(now_ns))
+        return (
+            *implausible,
+            *self._robot(now_ns, joints, explained=bool(implausible)),
+            *self._other_publishers(now_ns),
+            *self._publishers.problems(now_ns, of_arm=True),
+            *self._deaf_outputs(now_ns),
+        )
 
     def policy_problems(
         self, now_ns: int, chunk: ActionChunk | None, missing: str = "check System 1"
@@ -113,16 +148,30 @@ class Watchdog:
         """
         ages = InputAges.at(now_ns, chunk, None)
         with_latents = chunk is not None and bool(chunk.latent_stamp_ns)
-        return (*self._policy(ages, missing), *self._reports.problems(now_ns, with_latents))
+        return (
+            *self._policy(ages, missing),
+            *self._publishers.problems(now_ns, of_arm=False),
+            *self._reports.problems(now_ns, with_latents),
+        )
 
-    def _robot(self, now_ns: int, joints: JointSample | None) -> Iterator[Problem]:
+    def _robot(self, now_ns: int, joints: JointSample | None, *, explained: bool) -> Iterator[Problem]:
+        """Yield that the pose is unknown, old or stamped wrongly; `explained`: why none is believed is told already."""
         age_s = InputAges.at(now_ns, None, joints).joint_state_s
         remedy = "check the robot driver"
-        if age_s is None:
+        if explained and (age_s is None or age_s > self._thresholds.joint_state_age_s.stop):
+            yield Problem(Outcome.HOLD, "so the measured pose is unknown")
+        elif age_s is None:
             why = "; ".join(self._missing_joints) or remedy
             yield Problem(Outcome.HOLD, f"no joint state yet; {why}")
+        elif (words := self._wrong_stamp(now_ns, age_s)) is not None:
+            yield Problem(Outcome.HOLD, words)
         else:
             yield from _too_old("joint state", self._thresholds.joint_state_age_s, age_s, remedy)
+
+    def _wrong_stamp(self, now_ns: int, age_s: float) -> str | None:
+        if age_s <= self._thresholds.joint_state_age_s.stop and age_s >= -FUTURE_TOLERANCE_S:
+            return None
+        return self._measured.stamp_words(now_ns, age_s)
 
     def _other_publishers(self, now_ns: int) -> Iterator[Problem]:
         for topic, since_ns in self._others_since_ns.items():
@@ -143,9 +192,9 @@ class Watchdog:
         else:
             late = limits.chunk_age_s.outcome(ages.chunk_s) is not None
             yield from _too_old("chunk of this epoch", limits.chunk_age_s, ages.chunk_s, missing)
-        if ages.image_s:
-            name = "camera image of the newest chunk"
-            yield from _too_old(name, limits.image_age_s, max(ages.image_s), "check the cameras")
+        name = "camera image of the newest chunk"
+        for age_s in sorted({max(ages.image_s), min(ages.image_s)} if ages.image_s else ()):
+            yield from _too_old(name, limits.image_age_s, age_s, "check the cameras")
         # The latents of a chunk that is late itself tell nothing about System 2 any more.
         latent_s = ages.observed_latent_s if late else ages.latent_s
         if latent_s is not None:
@@ -154,6 +203,9 @@ class Watchdog:
 
 
 def _too_old(name: str, threshold: Threshold, age_s: float, remedy: str) -> Iterator[Problem]:
+    if is_other_clock(age_s):
+        yield Problem(Outcome.HOLD, f"{name} {other_clock_words(age_s, 'its source')}")
+        return
     if age_s < -FUTURE_TOLERANCE_S:
         text = f"{name} stamped {-age_s:.2f} s in the future; synchronise the clocks"
         yield Problem(Outcome.HOLD, text)

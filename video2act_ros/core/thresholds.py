@@ -69,6 +69,20 @@ class Thresholds(Frozen):
     second_publisher_s: Threshold = Field(
         description="somebody else publishes commands", examples=["{fault: 0.1}"]
     )
+    second_input_publisher_s: Threshold = Field(
+        Threshold(hold=0.1), description="somebody else publishes inputs: joints, images, chunks", examples=[0.1]
+    )
+    joint_jump_s: Threshold = Field(
+        Threshold(hold=0.05, fault=0.5),
+        description="measured joints jump, or are where they cannot be",
+        examples=["{hold: 0.05, fault: 0.5}"],
+    )
+    joint_frozen_s: Threshold = Field(
+        Threshold(hold=0.3), description="a measured value stays while a command left it", examples=[0.3]
+    )
+    image_format_s: Threshold = Field(
+        Threshold(hold=0.3), description="images of another size or encoding than before", examples=[0.3]
+    )
     clock_offset_s: Threshold = Field(
         Threshold(hold=0.05), description="of a system's clock from the command node's", examples=[0.05]
     )

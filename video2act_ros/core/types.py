@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from video2act_ros.core.errors import InputError
 
 ImageArray = NDArray[np.uint8]
+StampArray = NDArray[np.int64]
 FloatArray = NDArray[np.floating[Any]]  # NumPy 1's floating has no default for its precision
 
 NS_PER_S = 1_000_000_000
@@ -51,15 +52,26 @@ class CameraFrame:
 
 @dataclass(frozen=True, slots=True)
 class JointSample:
-    """Measured joints in the profile's joint order: `positions` and `velocities` are (J,) float64."""
+    """Measured joints in the profile's joint order: `positions` and `velocities` are (J,) float64.
+
+    Joined from several topics, `stamp_ns` is the oldest of its parts', and `joint_stamps_ns` (J,) are theirs.
+    """
 
     stamp_ns: int
     positions: FloatArray
     velocities: FloatArray | None = None
+    joint_stamps_ns: StampArray | None = None
 
     def __post_init__(self) -> None:
         if not np.all(np.isfinite(self.positions)):
             raise InputError("joint positions contain NaN or infinite values; check the joint_states source")
+
+    @property
+    def stamps_of_joints(self) -> StampArray:
+        """When each joint was measured, (J,)."""
+        if self.joint_stamps_ns is not None:
+            return self.joint_stamps_ns
+        return np.full(len(self.positions), self.stamp_ns, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

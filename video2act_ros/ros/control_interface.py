@@ -211,9 +211,10 @@ class ControlInterface:
     # -- inputs -------------------------------------------------------------------------------------
 
     def _on_joint_state(self, index: int, message: JointState) -> None:
-        sample = self._joints.update(index, message, self._now_ns())
+        now_ns = self._now_ns()
+        sample = self._joints.update(index, message, now_ns)
         if sample is not None:
-            self._loop.on_joints(sample)
+            self._loop.on_joints(sample, now_ns)
             self._node.health.count("joint_states")
 
     def _on_chunk(self, message: ActionChunkMessage) -> None:

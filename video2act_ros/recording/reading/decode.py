@@ -241,4 +241,5 @@ class JointStateMerger:
             int(self._stamps_ns.min()),
             self._profile.to_policy(self._positions),
             velocities if np.all(np.isfinite(velocities)) else None,
+            self._stamps_ns.copy(),
         )
