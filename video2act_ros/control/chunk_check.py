@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from video2act_ros.control.chunk_plausibility import ChunkPlausibility
+from video2act_ros.core.other_clock import is_other_clock, other_clock_words
 from video2act_ros.core.types import NS_PER_S, ActionChunk, seconds_to_ns
 
 Vector = NDArray[np.float64]
@@ -31,6 +33,7 @@ class ChunkGate:
         joint_names: tuple[str, ...],
         position_limits: tuple[Vector, Vector] | None = None,
         epoch: int = 0,
+        plausible: ChunkPlausibility | None = None,
     ) -> None:
         """Make a gate through which no chunk has gone.
 
@@ -38,7 +41,9 @@ class ChunkGate:
             joint_names: what every chunk must drive, in this order.
             position_limits: least and largest positions (J,) in policy units; chunks far outside are refused.
             epoch: the first epoch.
+            plausible: what the robot profile says of a chunk's content; None: nothing.
         """
+        self._plausible = plausible
         self._joint_names = joint_names
         self._limits = position_limits
         self._epoch = epoch
@@ -61,7 +66,7 @@ class ChunkGate:
             return Refusal(text, routine=True)
         if chunk.stamp_ns < self._epoch_stamp_ns:
             return Refusal(f"chunk was observed before the current epoch {self._epoch} began", routine=True)
-        problem = wrong_content(chunk, self._joint_names, self._limits)
+        problem = self._wrong_content(chunk)
         if problem is None and self._newest_ns is not None and chunk.stamp_ns <= self._newest_ns:
             problem = "chunk was observed no later than one that was accepted already"
         problem = problem or wrong_time(chunk, now_ns)
@@ -69,6 +74,19 @@ class ChunkGate:
             return Refusal(problem)
         self._newest_ns = chunk.stamp_ns
         return None
+
+    def _wrong_content(self, chunk: ActionChunk) -> str | None:
+        plausible = self._plausible
+        if plausible is not None and (step := plausible.wrong_step(chunk)) is not None:
+            return step
+        problem = wrong_content(chunk, self._joint_names, self._limits)
+        if (
+            plausible is None
+            or chunk.joint_names != self._joint_names
+            or not np.isfinite(chunk.positions).all()
+        ):
+            return problem
+        return plausible.leap(chunk) if problem is None else problem + plausible.unit_words(chunk)
 
 
 def wrong_content(
@@ -104,6 +122,9 @@ def wrong_content(
 
 def wrong_time(chunk: ActionChunk, now_ns: int) -> str | None:
     """Return why the chunk is not due at `now_ns`; None when it is."""
+    age_s = (now_ns - chunk.stamp_ns) / NS_PER_S
+    if is_other_clock(age_s):
+        return f"chunk is {other_clock_words(age_s, 'System 1')}"
     if chunk.end_ns < now_ns:
         return (
             f"all {len(chunk.positions)} actions of the chunk are past by "

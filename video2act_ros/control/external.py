@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.core.errors import InputError
-from video2act_ros.core.motion import MotionState
+from video2act_ros.core.motion import MotionState, Vector
+from video2act_ros.core.other_clock import is_other_clock, other_clock_words
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns
-
-Vector = NDArray[np.float64]
 
 
 def external_positions(names: Sequence[str], values: Sequence[float], joint_names: tuple[str, ...]) -> Vector:
@@ -44,6 +43,7 @@ class ExternalSource:
     """
 
     def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
         self._timeout_ns = seconds_to_ns(timeout_s)
         self.clear()
 
@@ -53,6 +53,25 @@ class ExternalSource:
         self._to: Vector | None = None
         self._stamp_ns = 0
         self._span_ns = 0
+
+    def wrong_stamp(self, stamp_ns: int, now_ns: int) -> str | None:
+        """Return why a command of that stamp cannot count as wanted at `now_ns`; None where it can.
+
+        A stamp of zero is none: the command counts as made when it arrived.
+        """
+        if not stamp_ns:
+            return None
+        age_s = (now_ns - stamp_ns) / NS_PER_S
+        if is_other_clock(age_s):
+            return f"external command {other_clock_words(age_s, 'its source')}"
+        if age_s < -FUTURE_TOLERANCE_S:
+            return f"external command stamped {-age_s:.2f} s in the future; synchronise its source's clock"
+        if age_s > self._timeout_s:
+            return (
+                f"external command is {age_s:.2f} s old (external_timeout_s {self._timeout_s:g} s); check its source, "
+                "the network and its clock"
+            )
+        return None
 
     def add(self, positions: Vector, now_ns: int) -> None:
         """Take the command (J,) that arrived at `now_ns`."""

@@ -15,9 +15,9 @@ class FrozenJoints:
     """Says for how long arm joints have measured one and the same number since a command left it, while others changed.
 
     An encoder that sticks, a servo without power: found where the motion is too slow or too small for a tracking error.
-    Where no joint changes at all the arm is blocked or its servos are off, which the tracking error tells. An arm at rest
-    is never accused, nor is one that follows late; a finding ends when the value changes or the arm is let go. Grippers
-    are exempt: they close on objects. Not thread-safe.
+    Where no joint changes at all the arm is blocked or its servos are off, which the tracking error tells. An arm at
+    rest is never accused, nor is one that follows late; a finding ends when the value changes or the arm is let go.
+    Grippers are exempt: they close on objects. Not thread-safe.
     """
 
     def __init__(self, profile: RobotProfile) -> None:
@@ -31,7 +31,8 @@ class FrozenJoints:
         """Forget what was commanded: nothing is sent any more, or the arm was put elsewhere."""
         self._commanded: Vector | None = None
         self._anchor = np.full(len(self._names), np.nan)  # the command when the value changed last
-        self._left_ns = np.zeros(len(self._names), dtype=np.int64)  # when the command was `COMMANDED` away; 0: never
+        # When the command was `COMMANDED` away from there; 0: never.
+        self._left_ns = np.zeros(len(self._names), dtype=np.int64)
 
     def measure(self, sample: JointSample) -> None:
         """Take a sample that is believed."""

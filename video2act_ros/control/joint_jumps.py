@@ -19,7 +19,7 @@ ARM_NOISE = 0.03  # rad or m: encoders, backlash
 GRIPPER_NOISE = 0.2  # ranges
 ADOPTED_S = 0.1  # a pose that is measured steadily for so long, and no other, is where the joints are now
 ADOPTED_SAMPLES = 3
-EPISODE_S = 0.5  # after an episode began the arm may have been put elsewhere: by hand, or a simulation's reset
+EPISODE_S = 0.5  # after an episode began the arm may be put elsewhere: by hand, or a simulation's reset
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from video2act_ros.core.motion import Vector
 from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.types import FloatArray
 
 ARM_BEYOND = 1.0  # rad or m outside of the profile's range: an arm moved by hand or held narrow stands nearer
 GRIPPER_BEYOND = 5.0  # ranges; some fingers open much further than they are commanded to
@@ -28,10 +29,10 @@ class JointRanges:
         self._low, self._high = profile.array("position_min"), profile.array("position_max")
         self._allowed = np.where(self._gripper, GRIPPER_BEYOND * (self._high - self._low), ARM_BEYOND)
 
-    def impossible(self, positions: Vector) -> str | None:
+    def impossible(self, positions: FloatArray) -> str | None:
         """Return which joint of a pose (J,) in policy units is where it cannot be, and why, in words; None: none is."""
-        theirs = self._profile.to_robot(positions)
-        beyond = np.maximum(theirs - self._high, self._low - theirs) / self._allowed  # (J,) shares of what is allowed
+        theirs = self._profile.to_robot(np.asarray(positions, dtype=np.float64))
+        beyond = np.maximum(theirs - self._high, self._low - theirs) / self._allowed  # (J,)
         worst = int(np.argmax(beyond))
         if beyond[worst] <= 1.0:
             return None
@@ -45,7 +46,7 @@ class JointRanges:
         if self._gripper[worst]:
             for scale, unit, wanted in _SMALLER_UNITS:
                 if self._fits(theirs * scale)[worst]:
-                    return f"it looks like {unit}; let its source give {wanted}, or correct the range in the robot profile"
+                    return f"it looks like {unit}; let its source give {wanted}, or correct the robot profile's range"
             return "check the gripper's unit in the robot profile and its source"
         arm = ~self._gripper
         degrees = bool(self._fits(theirs * _DEGREE)[arm].all())

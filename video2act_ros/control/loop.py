@@ -129,13 +129,14 @@ class ControlLoop:
         with self._lock:
             self._supervisor.watchdog.on_missing_joints(reasons)
 
-    def on_external(self, positions: Vector, now_ns: int) -> str | None:
+    def on_external(self, positions: Vector, now_ns: int, stamp_ns: int = 0) -> str | None:
         """Let an external source drive to `positions` (J,), finite, in policy units; return why not, or None.
 
         It takes over only an arm that is driven already, from within reach. In shadow nothing happens.
+        A command older than `external_timeout_s` by its stamp is refused; one without a stamp (0) counts as new.
         """
         with self._lock:
-            return self._supervisor.external(positions, now_ns)
+            return self._supervisor.external(positions, now_ns, stamp_ns)
 
     def on_bundle(self, system: str, bundle_id: str, now_ns: int) -> bool:
         """Take which bundle `system` runs; return whether it is another one, so that a new epoch began."""

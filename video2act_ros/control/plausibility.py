@@ -127,7 +127,9 @@ class MeasuredJoints:
             "measured {joints} unchanged to the last bit for {value:.2f} s although commanded to move by more (limit "
             "{limit:g} s); check servos, encoders and driver, or free the arm; disengage, then engage"
         )
-        problem = graded(self._thresholds.joint_frozen_s, self._frozen.lasting_s, text, joints=self._frozen.words)
+        problem = graded(
+            self._thresholds.joint_frozen_s, self._frozen.lasting_s, text, joints=self._frozen.words
+        )
         if problem is not None:
             yield problem
 
@@ -139,9 +141,7 @@ class MeasuredJoints:
         if self._arrived_ns is None or (now_ns - self._arrived_ns) / NS_PER_S > limit_s:
             return None
         if (self._arrived_ns - self._stamp_since_ns) / NS_PER_S > limit_s:
-            return (
-                f"joint states keep coming with one stamp, {age_s:.2f} s old; let their driver stamp each message anew"
-            )
+            return f"joint states keep coming with one stamp, {age_s:.2f} s old; let their driver stamp each anew"
         return None
 
     def _jump_words(self) -> str:
@@ -153,8 +153,8 @@ class MeasuredJoints:
         if jump.gap_s < 0:
             return f"joint states on {topic} run back in time by {-jump.gap_s:.3f} s; {remedy}"
         return (
-            f"measured {name} jumps from {jump.before:.2f} to {jump.after:.2f} within {jump.gap_s:.3f} s, faster than it "
-            f"can move; {remedy}"
+            f"measured {name} jumps from {jump.before:.2f} to {jump.after:.2f} within {jump.gap_s:.3f} s, faster than "
+            f"it can move; {remedy}"
         )
 
 

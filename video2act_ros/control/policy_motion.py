@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from video2act_ros.control.chunk_check import ChunkGate, Refusal
+from video2act_ros.control.chunk_plausibility import ChunkPlausibility
 from video2act_ros.control.plan import PlanHistory
 from video2act_ros.control.timeline import Seam, Timeline
 from video2act_ros.control.warp import TimeWarp
@@ -28,7 +29,7 @@ class PolicyMotion:
 
     def __init__(self, profile: RobotProfile, splice: str, decay: float, blend_s: float, epoch: int) -> None:
         limits = (profile.limits("position_min"), profile.limits("position_max"))
-        self._gate = ChunkGate(profile.joint_names, limits, epoch)
+        self._gate = ChunkGate(profile.joint_names, limits, epoch, ChunkPlausibility(profile))
         self._timeline = Timeline(splice, decay, blend_s)
         self._warp = TimeWarp()
         self._standing = False

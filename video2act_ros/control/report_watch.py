@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.problem import Problem, graded
+from video2act_ros.core.errors import InputError
 from video2act_ros.core.input_report import InputCheck, InputReport, InputValue
+from video2act_ros.core.other_clock import duration_words, is_other_clock, other_clock_words
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.thresholds import Outcome, Threshold
-from video2act_ros.core.types import NS_PER_S
+from video2act_ros.core.types import NS_PER_S, seconds_to_ns
 
 _SYSTEMS = {"system1": "System 1", "system2": "System 2"}
 _SYNCHRONISE = "synchronise the clocks by chrony or PTP, see docs/two_machines.md"
@@ -20,6 +22,9 @@ _TEXTS = {
     "check the camera driver",
     InputCheck.IMAGE_DARK: "image of {camera} dark ({value:.2f} s, limit {limit:g} s); "
     "check the lens and the lighting",
+    InputCheck.IMAGE_FORMAT: "images of {camera} have had another size or encoding than before "
+    "({value:.2f} s, limit {limit:g} s); check that one camera driver alone publishes, and begin a new episode "
+    "where the change is meant",
     InputCheck.FRAME_GAP: "gap in System 2's frames of {camera} ({value:.2f} s, limit {limit:g} s); "
     "check the camera driver and the network",
     InputCheck.CLOCK_AHEAD: "{system}'s clock is {value:.2f} s ahead of this machine's (limit {limit:g} s); "
@@ -28,6 +33,9 @@ _TEXTS = {
     + _SYNCHRONISE,
 }
 _CLOCK = (InputCheck.CLOCK_AHEAD, InputCheck.CLOCK_BEHIND)
+_LATE_S = 3.0  # images that come but are stamped so long ago are not late, their clock is
+_COMING_S = 1.0  # another image came by then: the camera's images arrive
+_SAME_IMAGE_NS = 1_000_000  # ages are told in float seconds: stamps reckoned from them differ by less
 _SET_BACK_S = 1.0  # reports do not overtake each other by that much: the system's clock was set back
 
 
@@ -47,17 +55,38 @@ class ReportWatch:
             check: getattr(limits, check.threshold) for check in InputCheck
         }
         self._reports: dict[str, InputReport] = {}
+        self._came_ns: dict[
+            str, int
+        ] = {}  # cameras by the newest report that told of another image than before
 
     def add(self, report: InputReport) -> None:
-        """Take a report; of each system the newest stamp counts, unless its clock was set back."""
+        """Take a report; of each system the newest stamp counts, unless its clock was set back.
+
+        Raises:
+            InputError: nobody knows the system; what it says would hold the arm for good once it falls silent.
+        """
+        if report.system not in _SYSTEMS:
+            raise InputError(
+                f"input report of an unknown system '{report.system}' refused; known are {', '.join(_SYSTEMS)}: stop "
+                "its publisher, or run one version of this package on every machine"
+            )
         known = self._reports.get(report.system)
+        self._watch_arrivals(known, report)
         since_ns = 0 if known is None else report.stamp_ns - known.stamp_ns
         if since_ns >= 0 or since_ns < -_SET_BACK_S * NS_PER_S:
             self._reports[report.system] = report
 
+    def _watch_arrivals(self, known: InputReport | None, report: InputReport) -> None:
+        """Note of which cameras the newest image is another one than in the system's report before."""
+        before = {} if known is None else _newest_images(known)
+        for camera, stamp_ns in _newest_images(report).items():
+            if camera in before and abs(stamp_ns - before[camera]) > _SAME_IMAGE_NS:
+                self._came_ns[camera] = report.stamp_ns
+
     def clear(self) -> None:
         """Forget every report."""
         self._reports.clear()
+        self._came_ns.clear()
 
     def problems(self, now_ns: int, with_latents: bool = False) -> Iterator[Problem]:
         """Yield what is wrong with the systems' inputs and clocks at `now_ns`; System 2 counts where its latents do."""
@@ -76,6 +105,9 @@ class ReportWatch:
         yield from clock
         if any(problem.outcome is not Outcome.SLOW for problem in clock):
             return
+        if is_other_clock(age_s):
+            yield Problem(Outcome.HOLD, f"input report of {system} {other_clock_words(age_s, system)}")
+            return
         if age_s < -FUTURE_TOLERANCE_S:
             text = f"input report of {system} stamped {-age_s:.2f} s in the future; synchronise the clocks"
             yield Problem(Outcome.HOLD, text)
@@ -84,7 +116,7 @@ class ReportWatch:
         if silence is not None:
             yield silence
         for row in report.values:
-            if (problem := self._judge_row(row, age_s, silence)) is not None:
+            if (problem := self._judge_row(row, report.stamp_ns, age_s, silence)) is not None:
                 yield problem
 
     def _clock(self, report: InputReport, system: str) -> Iterator[Problem]:
@@ -121,7 +153,10 @@ class ReportWatch:
             return None
         return Problem(Outcome.HOLD, text.format(system=system, age=age_s))
 
-    def _judge_row(self, row: InputValue, age_s: float, silence: Problem | None) -> Problem | None:
+    def _judge_row(
+        self, row: InputValue, stamp_ns: int, age_s: float, silence: Problem | None
+    ) -> Problem | None:
+        """Judge one row of the report made at `stamp_ns`, `age_s` ago."""
         value_s = row.value_s
         if row.check is InputCheck.IMAGE_AGE:
             if value_s is None:
@@ -129,8 +164,36 @@ class ReportWatch:
                 return Problem(
                     Outcome.HOLD, f"no camera image of {row.camera} yet; check the camera driver{where}"
                 )
+            since_ns = stamp_ns - self._came_ns.get(row.camera, 0)
+            coming = 0 <= since_ns <= seconds_to_ns(_COMING_S)
+            if (words := _wrong_stamp(row.camera, value_s, coming=coming)) is not None:
+                return Problem(Outcome.HOLD, words)
             if silence is None:
                 value_s += age_s
         if value_s is None or row.check in _CLOCK:
             return None
         return graded(self._thresholds[row.check], value_s, _TEXTS[row.check], camera=row.camera)
+
+
+def _wrong_stamp(camera: str, age_s: float, *, coming: bool) -> str | None:
+    """Return what is wrong with a camera's capture stamps; None: nothing. `coming`: its images do arrive."""
+    name = f"camera image of {camera}"
+    if is_other_clock(age_s):
+        return f"{name} {other_clock_words(age_s, 'the camera driver')}"
+    if age_s < -FUTURE_TOLERANCE_S:
+        return f"{name} stamped {duration_words(-age_s)} in the future; synchronise the camera driver's clock"
+    if age_s > _LATE_S and coming:
+        return (
+            f"{name} stamped {duration_words(age_s)} ago although images come; synchronise the camera driver's "
+            "clock, or find what delays them"
+        )
+    return None
+
+
+def _newest_images(report: InputReport) -> dict[str, int]:
+    """Return the stamp [ns] of each camera's newest image, as far as the report knows one."""
+    return {
+        row.camera: report.stamp_ns - seconds_to_ns(row.value_s)
+        for row in report.values
+        if row.check is InputCheck.IMAGE_AGE and row.value_s is not None
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns
 
-CALM_S = 1.0  # not seen for so long: it is over
+CALM_S = 0.4  # not seen for so long: it is over
 
 
 class Spell:

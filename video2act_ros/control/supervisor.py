@@ -118,10 +118,11 @@ class Supervisor:
         self._take_arm(False, now_ns)
         return (), self.arm.begin_move()
 
-    def external(self, positions: Vector, now_ns: int) -> str | None:
-        """Let an external source drive to `positions` (J,); return why not, or None."""
-        if not self.state.may_drive:
-            return None
+    def external(self, positions: Vector, now_ns: int, stamp_ns: int = 0) -> str | None:
+        """Let an external source drive to `positions` (J,), stamped so (0: not); return why not, or None."""
+        wrong = self._external.wrong_stamp(stamp_ns, now_ns) or self.watchdog.impossible_target(positions)
+        if wrong is not None or not self.state.may_drive:
+            return wrong
         taking_over = self.state.source is Source.POLICY
         if taking_over and (far := self.arm.far(positions, self.arm.positions)) is not None:
             return f"external command {far.format('the commanded pose')}; move its source to the arm's pose first"

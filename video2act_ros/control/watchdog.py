@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
+from video2act_ros.control.joint_ranges import JointRanges
 from video2act_ros.control.plausibility import InputPublishers, MeasuredJoints, SecondPublisher
 from video2act_ros.control.problem import Problem, graded
 from video2act_ros.control.report_watch import ReportWatch
@@ -60,6 +61,7 @@ class Watchdog:
         self._thresholds = profile.thresholds
         self._reports = ReportWatch(profile)
         self._measured = MeasuredJoints(profile)
+        self._ranges = JointRanges(profile)
         self._publishers = InputPublishers(profile)
         self._others: dict[str, str] = {}  # command topics that somebody else publishes: who
         self._others_since_ns: dict[str, int] = {}
@@ -81,6 +83,11 @@ class Watchdog:
     def on_episode(self, now_ns: int) -> None:
         """Take that an episode begins at `now_ns`: the arm may be put elsewhere."""
         self._measured.expect_elsewhere(now_ns)
+
+    def impossible_target(self, positions: Vector) -> str | None:
+        """Return why an external command (J,) cannot be meant, as with another unit; None where it can."""
+        where = self._ranges.impossible(positions)
+        return None if where is None else f"external command wants {where}"
 
     def on_second_publishers(self, seconds: Iterable[SecondPublisher], now_ns: int) -> None:
         """Take on which topics of inputs more than one node publishes now."""

@@ -23,6 +23,7 @@ CHANGED_LEVELS = (
 )
 MOVED_RAD = 0.02  # joint travel that must show in an image; for grippers a share of their range
 CONTRAST_LEVELS = 3.0  # standard deviation of block means [grey levels] below which an image shows nothing
+FORMAT_CALM_S = 0.4  # so long must all images be as before
 
 _SAMPLE_ROWS, _SAMPLE_COLUMNS = 48, 64  # about so many pixels are looked at
 _BLOCKS = 8  # per side; means over blocks show content, not sensor noise
@@ -41,6 +42,9 @@ class CameraMonitor:
     *Dark*: no content, be it black, white or any other uniform colour. Such an image never counts as frozen.
 
     Both end at the newest image looked at: what happens after a camera has stopped is the age's to tell.
+    *Format*: since when images have had another size or encoding than the first; a pause of `FORMAT_CALM_S` in which all
+    are as before ends it, so that two publishers that take turns are seen.
+
     An image with the newest one's stamp is a repeated message and ignored; an earlier stamp means that a clock
     was set back, and everything before is forgotten.
     """
@@ -51,6 +55,12 @@ class CameraMonitor:
 
     def forget(self) -> None:
         """Begin anew, as with a new episode."""
+        self._format: tuple[object, ...] | None = None
+        self._format_ns: int | None = None  # first image of another format
+        self._other_format_ns = 0  # newest image of another format
+        self._forget_content()
+
+    def _forget_content(self) -> None:
         self._newest_ns: int | None = None
         self._looked_ns: int | None = None  # newest image whose content was looked at
         self._reference: ImageArray | None = None  # sample of the image in which the content last changed
@@ -69,19 +79,22 @@ class CameraMonitor:
         self._newest_ns = stamp_ns
         return False
 
-    def add(self, stamp_ns: int, image: ImageArray, joints: FloatArray | None) -> None:
+    def add(self, stamp_ns: int, image: ImageArray, joints: FloatArray | None, encoding: str = "") -> None:
         """Take an image.
 
         Args:
             stamp_ns: capture time.
             image: (H, W, 3) uint8.
             joints: (J,) measured positions at that time in policy units; None while unknown.
+            encoding: how it was sent.
         """
         if self._looked_ns is not None and stamp_ns < self._looked_ns:
-            self.forget()
+            self._forget_content()
+            self._format_ns = None if self._format_ns is None else stamp_ns
         if stamp_ns == self._looked_ns:
             return
         self._newest_ns = self._looked_ns = stamp_ns
+        self._watch_format(stamp_ns, (*image.shape, encoding))
         sample = _sample(image)
         if _contrast(sample) < CONTRAST_LEVELS:
             self._frozen_ns = None
@@ -91,13 +104,22 @@ class CameraMonitor:
         self._compare(stamp_ns, sample, joints)
 
     def values(self, now_ns: int) -> tuple[InputValue, ...]:
-        """Return age, frozen time and dark time; None before the first image. A future stamp's age is negative."""
+        """Return age, frozen time, dark time and time of another format; None before the first image. A future stamp's age is negative."""
         age_s = None if self._newest_ns is None else (now_ns - self._newest_ns) / NS_PER_S
         return (
             InputValue(InputCheck.IMAGE_AGE, self._camera, age_s),
             InputValue(InputCheck.IMAGE_FROZEN, self._camera, self._since(self._frozen_ns)),
             InputValue(InputCheck.IMAGE_DARK, self._camera, self._since(self._dark_ns)),
+            InputValue(InputCheck.IMAGE_FORMAT, self._camera, self._since(self._format_ns)),
         )
+
+    def _watch_format(self, stamp_ns: int, image_format: tuple[object, ...]) -> None:
+        self._format = image_format if self._format is None else self._format
+        if image_format != self._format:
+            self._format_ns = stamp_ns if self._format_ns is None else self._format_ns
+            self._other_format_ns = stamp_ns
+        elif stamp_ns - self._other_format_ns > seconds_to_ns(FORMAT_CALM_S):
+            self._format_ns = None
 
     def _compare(self, stamp_ns: int, sample: ImageArray, joints: FloatArray | None) -> None:
         if self._reference is None or _changed(self._reference, sample):
@@ -134,7 +156,8 @@ class InputMonitor:
 
     def add_frame(self, frame: CameraFrame) -> None:
         """Take a frame of a known camera."""
-        self.camera(frame.camera).add(frame.stamp_ns, frame.image, self._joints_at(frame.stamp_ns))
+        joints = self._joints_at(frame.stamp_ns)
+        self.camera(frame.camera).add(frame.stamp_ns, frame.image, joints, frame.encoding)
 
     def camera(self, name: str) -> CameraMonitor:
         """Return one camera's monitor; an unknown name is an InputError."""

@@ -15,6 +15,7 @@ class InputCheck(str, Enum):
     IMAGE_AGE = "image_age"  # now - capture stamp of the camera's newest image
     IMAGE_FROZEN = "image_frozen"  # for how long the image has not changed while joints moved
     IMAGE_DARK = "image_dark"  # for how long the image has carried no content
+    IMAGE_FORMAT = "image_format"  # for how long images have had another size or encoding than before
     FRAME_GAP = "frame_gap"  # largest gap between two frames of System 2's history
     CLOCK_AHEAD = "clock_ahead"  # how far the system's clock is certainly ahead of the command node's
     CLOCK_BEHIND = "clock_behind"  # how far it is certainly behind

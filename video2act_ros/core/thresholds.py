@@ -70,7 +70,9 @@ class Thresholds(Frozen):
         description="somebody else publishes commands", examples=["{fault: 0.1}"]
     )
     second_input_publisher_s: Threshold = Field(
-        Threshold(hold=0.1), description="somebody else publishes inputs: joints, images, chunks", examples=[0.1]
+        Threshold(hold=0.1),
+        description="somebody else publishes inputs: joints, images, chunks",
+        examples=[0.1],
     )
     joint_jump_s: Threshold = Field(
         Threshold(hold=0.05, fault=0.5),

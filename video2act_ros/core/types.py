@@ -36,11 +36,12 @@ class LatentStream(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class CameraFrame:
-    """One image of one camera; `image` is (H, W, 3) uint8 RGB, captured at `stamp_ns`."""
+    """One image of one camera; `image` is (H, W, 3) uint8 RGB, captured at `stamp_ns`, sent in `encoding`."""
 
     camera: str
     stamp_ns: int
     image: ImageArray
+    encoding: str = ""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

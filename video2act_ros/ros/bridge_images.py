@@ -86,9 +86,8 @@ def frame_by_cv_bridge(message: Image, camera: str) -> CameraFrame:
         ValueError,
     ) as error:  # the last three: its use of NumPy
         raise InputError(_refusal(message, camera, f"cv_bridge cannot convert it ({error})")) from error
-    return CameraFrame(
-        camera, stamp_to_ns(message.header.stamp), np.ascontiguousarray(pixels, dtype=np.uint8)
-    )
+    rgb = np.ascontiguousarray(pixels, dtype=np.uint8)
+    return CameraFrame(camera, stamp_to_ns(message.header.stamp), rgb, message.encoding)
 
 
 def _check_rows(message: Image, converter: Any) -> None:

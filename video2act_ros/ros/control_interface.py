@@ -34,9 +34,10 @@ from video2act_ros.ros.bundle_switch import SYSTEMS, bundle_status_topic
 from video2act_ros.ros.command_outputs import CommandPublishers, WouldBePublisher
 from video2act_ros.ros.control_reports import loop_figures, run_state_message, thread_figures
 from video2act_ros.ros.control_services import ControlServices
-from video2act_ros.ros.convert import JointStateMerger
+from video2act_ros.ros.convert import JointStateMerger, stamp_to_ns
 from video2act_ros.ros.convert_policy import InputAges, chunk_from_message, message_from_chunk
 from video2act_ros.ros.diagnostics import Level
+from video2act_ros.ros.input_publishers import WatchedPublishers
 from video2act_ros.ros.lifecycle import ManagedNode
 
 STATE_PERIOD_S = 0.1
@@ -88,6 +89,7 @@ class ControlInterface:
         )
         self._loop = ControlLoop(profile, settings)
         self._joints = JointStateMerger(profile)
+        self._publishers = WatchedPublishers(node, profile)
         self._thread: RealtimeThread | None = None
         self._clock = TickClock()
         self._watch: StallWatch | None = None
@@ -212,6 +214,7 @@ class ControlInterface:
 
     def _on_joint_state(self, index: int, message: JointState) -> None:
         now_ns = self._now_ns()
+        self._publishers.streams[index].note(message.name)
         sample = self._joints.update(index, message, now_ns)
         if sample is not None:
             self._loop.on_joints(sample, now_ns)
@@ -235,7 +238,8 @@ class ControlInterface:
 
     def _on_external(self, message: JointState) -> None:
         positions = external_positions(message.name, message.position, self._profile.joint_names)
-        if (refusal := self._loop.on_external(positions, self._now_ns())) is not None:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        if (refusal := self._loop.on_external(positions, self._now_ns(), stamp_ns)) is not None:
             raise InputError(refusal)
 
     def _on_bundle_status(self, system: str, message: String) -> None:
@@ -254,6 +258,7 @@ class ControlInterface:
             {item.output: item.text for item in drivers if item.proof is Proof.UNPROVEN}
         )
         self._loop.on_missing_joints(self._joints.gaps)
+        self._loop.on_second_publishers(self._publishers.look(), now_ns)
 
     # -- requests -----------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ def frame_from_image(message: Message, camera: str) -> CameraFrame:
     pixels: ImageArray = data[: height * step].reshape(height, step)[:, :row].reshape(height, width, channels)
     if message.encoding in _TO_RGB:
         pixels = np.asarray(cv2.cvtColor(pixels, _TO_RGB[message.encoding]), dtype=np.uint8)
-    return CameraFrame(camera, stamp_to_ns(message.header.stamp), pixels)
+    return CameraFrame(camera, stamp_to_ns(message.header.stamp), pixels, message.encoding)
 
 
 def frame_from_compressed(message: Message, camera: str) -> CameraFrame:
@@ -63,4 +63,4 @@ def frame_from_compressed(message: Message, camera: str) -> CameraFrame:
             "supported are jpeg and png"
         )
     rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-    return CameraFrame(camera, stamp_to_ns(message.header.stamp), rgb)
+    return CameraFrame(camera, stamp_to_ns(message.header.stamp), rgb, message.format)
