@@ -42,8 +42,8 @@ class CameraMonitor:
     *Dark*: no content, be it black, white or any other uniform colour. Such an image never counts as frozen.
 
     Both end at the newest image looked at: what happens after a camera has stopped is the age's to tell.
-    *Format*: since when images have had another size or encoding than the first; a pause of `FORMAT_CALM_S` in which all
-    are as before ends it, so that two publishers that take turns are seen.
+    *Format*: since when images have had another size or encoding than the first. It ends where all have been as before
+    for `FORMAT_CALM_S`, so that two publishers that take turns are seen.
 
     An image with the newest one's stamp is a repeated message and ignored; an earlier stamp means that a clock
     was set back, and everything before is forgotten.
@@ -104,14 +104,19 @@ class CameraMonitor:
         self._compare(stamp_ns, sample, joints)
 
     def values(self, now_ns: int) -> tuple[InputValue, ...]:
-        """Return age, frozen time, dark time and time of another format; None before the first image. A future stamp's age is negative."""
+        """Return age, frozen time and dark time, None before the first image; after it the format's time, too.
+
+        A future stamp's age is negative.
+        """
         age_s = None if self._newest_ns is None else (now_ns - self._newest_ns) / NS_PER_S
-        return (
+        values = (
             InputValue(InputCheck.IMAGE_AGE, self._camera, age_s),
             InputValue(InputCheck.IMAGE_FROZEN, self._camera, self._since(self._frozen_ns)),
             InputValue(InputCheck.IMAGE_DARK, self._camera, self._since(self._dark_ns)),
-            InputValue(InputCheck.IMAGE_FORMAT, self._camera, self._since(self._format_ns)),
         )
+        if self._format is None:
+            return values
+        return (*values, InputValue(InputCheck.IMAGE_FORMAT, self._camera, self._since(self._format_ns)))
 
     def _watch_format(self, stamp_ns: int, image_format: tuple[object, ...]) -> None:
         self._format = image_format if self._format is None else self._format

@@ -35,7 +35,7 @@ class _Topic:
 
 
 class JointStreams:
-    """Which joints the messages of one joint-state topic carry: several drivers may share a topic, each with its own."""
+    """Which joints the messages of a joint-state topic carry: several drivers may share it, each with its own."""
 
     def __init__(self) -> None:
         self._streams: dict[frozenset[str], float] = {}
