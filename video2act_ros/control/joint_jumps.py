@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from video2act_ros.control.spell import Spell
 from video2act_ros.core.motion import Vector
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import NS_PER_S, JointSample, StampArray, seconds_to_ns
@@ -30,9 +29,9 @@ class _Pose:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """The newest jump: `joint`, by index, was `before` and is `after` (policy units), `gap_s` apart by the stamps.
+    """From one sample to another: `joint`, by index, was `before` and is `after` (policy units), `gap_s` later.
 
-    A negative gap: the sample is older than the one before it.
+    A negative gap: the sample is older than the one before.
     """
 
     joint: int
@@ -57,15 +56,13 @@ class JointJumps:
         least = np.where(gripper, GRIPPER_SPEED, ARM_SPEED)
         self._speed = MARGIN * np.maximum(profile.limits("velocity_max"), least)
         self._noise = np.where(gripper, GRIPPER_NOISE, ARM_NOISE)
-        self._spell = Spell()
         self._elsewhere_ns: int | None = None  # until then the arm may be put elsewhere
-        self._newest: Jump | None = None
         self.forget()
 
     @property
-    def newest(self) -> Jump | None:
-        """The newest jump."""
-        return self._newest
+    def jump(self) -> Jump | None:
+        """What the newest sample shows to be wrong; None: nothing."""
+        return self._jump
 
     def forget(self) -> None:
         """Believe the next sample, whatever it is: the clock was set, or measuring begins."""
@@ -73,29 +70,26 @@ class JointJumps:
         self._other: _Pose | None = None  # the newest sample that was not believed
         self._other_since_ns = 0
         self._others = 0
-        self._spell.end()
+        self._jump: Jump | None = None
 
     def expect_elsewhere(self, now_ns: int) -> None:
-        """Take that the arm may be put elsewhere about now."""
-        self._spell.end()
+        """Take that the arm may be put elsewhere about now: one jump is none then, only two poses in turn are."""
         self._elsewhere_ns = now_ns + seconds_to_ns(EPISODE_S)
 
-    def lasting_s(self, now_ns: int) -> float | None:
-        """Return for how long the joints have been jumping; None: they do not."""
-        return self._spell.lasting_s(now_ns)
-
     def believe(self, sample: JointSample, now_ns: int) -> bool:
-        """Return whether the sample, which arrived at `now_ns`, is where the joints are."""
+        """Return whether the sample, which arrived at `now_ns`, is where the joints are; see `jump` for why not."""
         pose = _Pose(np.asarray(sample.positions, dtype=np.float64), sample.stamps_of_joints)
-        if self._believed is None or (self._elsewhere_ns is not None and now_ns <= self._elsewhere_ns):
+        self._jump = None
+        if self._believed is None:
             return self._adopt(pose)
-        jump = self._jump(self._believed, pose)
+        jump = self._between(self._believed, pose)
         if jump is None:
+            if self._other is not None and self._expected(now_ns):
+                self._jump, self._elsewhere_ns = self._between(self._other, pose), None
             newer = bool((pose.stamps_ns >= self._believed.stamps_ns).all())
             return newer and self._adopt(pose)
-        self._newest = jump
-        self._spell.note(now_ns)
-        if self._other is None or self._jump(self._other, pose) is not None:
+        self._jump = None if self._expected(now_ns) else jump
+        if self._other is None or self._between(self._other, pose) is not None:
             self._other_since_ns, self._others = now_ns, 0
         self._other = pose
         self._others += 1
@@ -104,11 +98,14 @@ class JointJumps:
             return self._adopt(pose)
         return False
 
+    def _expected(self, now_ns: int) -> bool:
+        return self._elsewhere_ns is not None and now_ns <= self._elsewhere_ns
+
     def _adopt(self, pose: _Pose) -> bool:
         self._believed, self._other = pose, None
         return True
 
-    def _jump(self, before: _Pose, after: _Pose) -> Jump | None:
+    def _between(self, before: _Pose, after: _Pose) -> Jump | None:
         gaps_s = (after.stamps_ns - before.stamps_ns) / NS_PER_S  # (J,)
         worst = int(np.argmin(gaps_s))
         if gaps_s[worst] >= -JITTER_S:

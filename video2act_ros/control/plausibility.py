@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from video2act_ros.control.frozen_joints import FrozenJoints
-from video2act_ros.control.joint_jumps import JointJumps
+from video2act_ros.control.joint_jumps import JointJumps, Jump
 from video2act_ros.control.joint_ranges import JointRanges
 from video2act_ros.control.problem import Problem, graded
 from video2act_ros.control.spell import Spell
@@ -73,8 +73,8 @@ class MeasuredJoints:
         self._ranges = JointRanges(profile)
         self._jumps = JointJumps(profile)
         self._frozen = FrozenJoints(profile)
-        self._impossible = Spell()
-        self._where = ""  # which joint of the newest refused sample is where, in words
+        self._refusing = Spell()
+        self._why = ""  # why the newest refused sample was, in words
         self._arrived_ns: int | None = None
         self._stamp_ns: int | None = None
         self._stamp_since_ns = 0  # when the newest sample with another stamp arrived
@@ -85,13 +85,18 @@ class MeasuredJoints:
             self._stamp_ns, self._stamp_since_ns = sample.stamp_ns, now_ns
         self._arrived_ns = now_ns
         if (where := self._ranges.impossible(sample.positions)) is not None:
-            self._where = where
-            self._impossible.note(now_ns)
+            self._refuse(f"measured {where}", now_ns)
             return False
-        if not self._jumps.believe(sample, now_ns):
-            return False
-        self._frozen.measure(sample)
-        return True
+        believed = self._jumps.believe(sample, now_ns)
+        if self._jumps.jump is not None:
+            self._refuse(self._words(self._jumps.jump), now_ns)
+        if believed:
+            self._frozen.measure(sample)
+        return believed
+
+    def _refuse(self, why: str, now_ns: int) -> None:
+        self._why = why
+        self._refusing.note(now_ns)
 
     def command(self, positions: Vector | None, now_ns: int) -> None:
         """Take the command (J,) that is sent at `now_ns`, or that none is."""
@@ -103,26 +108,22 @@ class MeasuredJoints:
     def expect_elsewhere(self, now_ns: int) -> None:
         """Take that an episode begins: the arm may be put elsewhere."""
         self._jumps.expect_elsewhere(now_ns)
+        self._refusing.end()
         self._frozen.let_go()
 
     def forget(self) -> None:
         """Forget every sample: the clock was stepped."""
         self._jumps.forget()
         self._frozen.let_go()
-        self._impossible.end()
+        self._refusing.end()
         self._arrived_ns = self._stamp_ns = None
 
     def problems(self, now_ns: int) -> Iterator[Problem]:
         """Yield what is wrong with the positions that arrive."""
-        limit = self._thresholds.joint_jump_s
-        if (lasting_s := self._impossible.lasting_s(now_ns)) is not None:
-            problem = graded(limit, lasting_s, "measured {where}", where=self._where)
-            if problem is not None:
-                yield problem
-        if (lasting_s := self._jumps.lasting_s(now_ns)) is not None:
-            problem = graded(limit, lasting_s, "{jump}", jump=self._jump_words())
-            if problem is not None:
-                yield problem
+        if (lasting_s := self._refusing.lasting_s(now_ns)) is not None:
+            outcome = self._thresholds.joint_jump_s.outcome(lasting_s)
+            if outcome is not None:
+                yield Problem(outcome, self._why)
         text = (
             "measured {joints} unchanged to the last bit for {value:.2f} s although commanded to move by more (limit "
             "{limit:g} s); check servos, encoders and driver, or free the arm; disengage, then engage"
@@ -144,10 +145,7 @@ class MeasuredJoints:
             return f"joint states keep coming with one stamp, {age_s:.2f} s old; let their driver stamp each anew"
         return None
 
-    def _jump_words(self) -> str:
-        jump = self._jumps.newest
-        if jump is None:
-            return ""
+    def _words(self, jump: Jump) -> str:
         name, topic = self._names[jump.joint], self._topics[jump.joint]
         remedy = f"let one driver alone publish on {topic}, and check it"
         if jump.gap_s < 0:
