@@ -41,6 +41,7 @@ def test_the_checks_are_those_of_the_message():
         InputHealth.IMAGE_AGE,
         InputHealth.IMAGE_FROZEN,
         InputHealth.IMAGE_DARK,
+        InputHealth.IMAGE_FORMAT,
         InputHealth.FRAME_GAP,
         InputHealth.CLOCK_AHEAD,
         InputHealth.CLOCK_BEHIND,
