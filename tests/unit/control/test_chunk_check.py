@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from video2act_ros.control.chunk_check import ChunkGate
+from video2act_ros.control.chunk_plausibility import ChunkPlausibility
 from video2act_ros.core.types import seconds_to_ns
 
 NAMES = ("shoulder", "elbow", "gripper")
@@ -58,3 +59,43 @@ def test_a_little_beyond_a_limit_is_the_limiters_matter(make_chunk):
     """A policy may err slightly; such a chunk is taken and clipped later."""
     gate = ChunkGate(NAMES, (np.zeros(3), np.ones(3)))
     assert gate.admit(make_chunk(0.0, [-0.19, 1.19]), 0) is None
+
+
+@pytest.fixture
+def gate(profile):
+    limits = (profile.limits("position_min"), profile.limits("position_max"))
+    return ChunkGate(NAMES, limits, plausible=ChunkPlausibility(profile))
+
+
+@pytest.mark.parametrize(
+    ("values", "step_s", "words"),
+    [
+        (
+            [0.0, 1.0, 0.0],
+            0.02,
+            r"lets shoulder leap by 1.00 in 0.02 s \(action 0 to 1\), more than 10 times",
+        ),
+        ([0.0, 0.5, 1.0], 40.0, "has a step of 40 s between two actions; steps from 0.001 to 2 s are taken"),
+        ([0.0, 0.5, 1.0], float("inf"), "has a step of inf s"),
+        ([0.0, 0.5, 1.0], 1e-9, "has a step of 1e-09 s"),
+        ([40.0, 41.0, 42.0], 0.05, "beyond its position limits .* it looks like degrees"),
+    ],
+)
+def test_chunks_that_no_policy_can_mean_are_refused(gate, make_chunk, values, step_s, words):
+    """Leaps, steps in another unit, positions in degrees: each named with where to look."""
+    positions = np.repeat(np.array(values)[:, None], 3, axis=1) * [1.0, 0.5, 1.0 if max(values) < 2 else 0.0]
+    refusal = gate.admit(make_chunk(10.0, positions, step_s=step_s), seconds_to_ns(10.0))
+    assert re.search(words, refusal.text)
+    assert not refusal.routine
+
+
+def test_lively_chunks_pass(gate, make_chunk):
+    """A policy's noise, speeds above the profile's and grippers that snap are the limiter's matter."""
+    positions = np.array([[0.0, 0.0, 0.0], [0.3, 0.2, 1.0], [0.1, 0.5, 0.0]])
+    assert gate.admit(make_chunk(10.0, positions, step_s=0.05), seconds_to_ns(10.0)) is None
+
+
+def test_a_chunk_of_another_clock_does_not_blame_a_slow_system1(gate, make_chunk):
+    """Its stamp is the mistake, not its speed."""
+    refusal = gate.admit(make_chunk(10.0, [0.0] * 8), seconds_to_ns(1.8e9))
+    assert "chunk is stamped 57.0 years ago, by another clock; let System 1 stamp" in refusal.text

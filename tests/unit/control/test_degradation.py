@@ -365,6 +365,18 @@ def test_an_external_source_far_from_the_arm_is_refused(bench):
     assert bench.status.source is Source.POLICY
 
 
+def test_late_external_commands_and_other_units_drive_nothing(bench):
+    """A teleoperation message from a second ago is none of now, and one in degrees is none at all."""
+    bench.drive(0.0)
+    late = bench.loop.on_external(bench.measured, bench.now_ns, bench.now_ns - 10**9)
+    assert "external command is 1.00 s old" in late
+    degrees = bench.loop.on_external(np.array([40.0, 20.0, 0.5]), bench.now_ns)
+    assert "external command wants shoulder at 40" in degrees
+    assert "it looks like degrees" in degrees
+    bench.tick(5)
+    assert bench.status.source.value == "policy"
+
+
 def test_an_external_source_may_free_an_arm_that_holds(bench):
     """Stale chunks or cameras do not keep a person from driving; stale joint states do."""
     bench.drive()

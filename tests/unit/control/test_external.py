@@ -60,3 +60,24 @@ def test_between_messages_the_motion_goes_on_in_straight_lines():
     rest = source.target(ns(2.1))
     np.testing.assert_allclose(rest.positions, 0.9)
     np.testing.assert_array_equal(rest.velocities, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("stamp_s", "words"),
+    [
+        (0.0, None),
+        (1.8e9, None),
+        (1.8e9 - 0.25, None),
+        (1.8e9 + 0.04, None),
+        (
+            1.8e9 - 0.3,
+            "is 0.30 s old (external_timeout_s 0.25 s); check its source, the network and its clock",
+        ),
+        (1.8e9 + 0.3, "stamped 0.30 s in the future; synchronise its source's clock"),
+        (5.0, "stamped 57.0 years ago, by another clock; let its source stamp with the system's clock"),
+    ],
+)
+def test_a_command_counts_by_its_stamp(stamp_s, words):
+    """Zero is no stamp; a late command, one from the future or from another clock is refused with its age."""
+    told = ExternalSource(0.25).wrong_stamp(ns(stamp_s), ns(1.8e9))
+    assert told is None if words is None else words in told

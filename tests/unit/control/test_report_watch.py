@@ -2,6 +2,7 @@ import pytest
 
 from video2act_ros.control.problem import describe
 from video2act_ros.control.report_watch import ReportWatch
+from video2act_ros.core.errors import InputError
 from video2act_ros.core.input_report import InputReport
 from video2act_ros.core.thresholds import Outcome, Threshold
 from video2act_ros.core.types import seconds_to_ns
@@ -146,3 +147,56 @@ def test_reports_of_a_clock_that_was_set_back_count_again(watch, make_report):
     assert "3600.00 s ahead" in told(watch, 10.0)
     watch.add(make_report(10.1, system="system2", frame_gap=0.1))
     assert told(watch, 10.1) == ""
+
+
+def test_reports_of_unknown_systems_are_refused(watch, make_report):
+    """They would hold the arm for good once nobody sends them any more."""
+    watch.add(make_report(10.0))
+    with pytest.raises(InputError, match="unknown system 'system3' refused; known are system1, system2"):
+        watch.add(make_report(10.0, system="system3", frame_gap=99.0))
+    assert told(watch, 10.0) == ""
+
+
+@pytest.mark.parametrize(
+    ("age_s", "words"),
+    [
+        (
+            1796058648.7,
+            "stamped 56.9 years ago, by another clock; let the camera driver stamp with the system's clock",
+        ),
+        (-3.5e8, "stamped 11.1 years in the future, by another clock"),
+        (-12.0, "stamped 12.00 s in the future; synchronise the camera driver's clock"),
+    ],
+)
+def test_images_of_another_clock_are_told_as_such(watch, make_report, age_s, words):
+    """No dead camera is looked for, and a stamp from the future is never a fresh image."""
+    watch.add(make_report(10.0, **GOOD | {"image_age": age_s}))
+    (problem,) = watch.problems(seconds_to_ns(10.0))
+    assert problem.text.startswith(f"camera image of cam_high {words}")
+    assert problem.outcome is Outcome.HOLD
+
+
+def test_a_camera_whose_clock_lags_is_told_from_one_that_died(watch, make_report):
+    """Images that come with stamps of two hours ago, and images that come no more."""
+    for step in range(20):
+        watch.add(make_report(10.0 + 0.05 * step, **GOOD | {"image_age": 7200.0 + 0.01 * (step % 2)}))
+    assert told(watch, 10.95).startswith(
+        "camera image of cam_high stamped 2.0 hours ago although images come"
+    )
+    for step in range(60):
+        watch.add(make_report(11.0 + 0.05 * step, **GOOD | {"image_age": 7200.0 + 0.05 * step}))
+    assert told(watch, 13.95).startswith("camera image of cam_high too old (7202.95 s, limit 0.3 s)")
+
+
+def test_a_report_of_another_clock_is_told_as_such(watch, make_report):
+    """Where the comparison of clocks has not found it."""
+    watch.add(make_report(10.0))
+    assert "input report of System 1 stamped 57.0 years ago, by another clock" in told(watch, 1.8e9)
+
+
+def test_another_format_of_images_is_named(watch, make_report):
+    """Size or encoding changed in mid-stream: who to look for, and how to accept it."""
+    watch.add(make_report(10.0, **GOOD | {"image_format": 0.4}))
+    words = "images of cam_high have had another size or encoding than before (0.40 s, limit 0.3 s); check that one"
+    assert told(watch, 10.0).startswith(words)
+    assert "begin a new episode where the change is meant" in told(watch, 10.0)

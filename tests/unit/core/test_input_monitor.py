@@ -291,3 +291,33 @@ def test_an_unknown_camera_is_refused():
     """The message lists those that are watched."""
     with pytest.raises(InputError, match="unknown camera 'cam_low'; choose one of: cam_high"):
         InputMonitor(("cam_high",)).camera("cam_low")
+
+
+def test_a_format_that_changes_in_mid_stream_counts_until_it_is_as_before(camera):
+    """Another size, or another encoding of the same; an episode accepts what comes then."""
+    for _ in range(10):
+        camera.frame(view())
+    assert camera.value(InputCheck.IMAGE_FORMAT) == 0.0
+    for _ in range(5):
+        camera.frame(view()[:48])
+    assert camera.value(InputCheck.IMAGE_FORMAT) == pytest.approx(4 * PERIOD_S)
+    for _ in range(10):
+        camera.frame(view())
+    assert camera.value(InputCheck.IMAGE_FORMAT) == 0.0
+    camera.time_s += PERIOD_S
+    image = CameraFrame("cam_high", seconds_to_ns(camera.time_s), view(), "bgr8")
+    camera.monitor.add_frame(image)
+    camera.frame(view()[:48])
+    assert camera.value(InputCheck.IMAGE_FORMAT) == pytest.approx(PERIOD_S)
+    camera.monitor.forget()
+    camera.frame(view()[:48])
+    assert camera.value(InputCheck.IMAGE_FORMAT) == 0.0
+
+
+def test_two_publishers_that_take_turns_are_a_changing_format(camera):
+    """The images as before between the others do not end it; nor do stamps that run back."""
+    for step in range(20):
+        camera.frame(view()[: 96 - 48 * (step % 2)])
+        if step == 10:
+            camera.time_s -= 0.06
+    assert camera.value(InputCheck.IMAGE_FORMAT) > 0.3
