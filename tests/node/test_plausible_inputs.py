@@ -148,6 +148,28 @@ def test_a_second_camera_driver_is_named_and_holds(stack, stranger_publisher):
     operator.wait_for_state("engaged")
 
 
+def test_a_camera_of_another_clock_is_told_so_wherever_one_looks(stack, process):
+    """A driver that counts from its start: run state and diagnostics name the clock, not a dead camera."""
+    operator, camera = stack.operator, stack.profile.cameras[0]
+    stack.silence(camera.name)
+    with process(lambda other: Node("uptime_camera", context=other)) as node:
+        publisher = node.create_publisher(Image, camera.topic, qos.SOURCE)
+
+        def send():
+            image = Image(height=48, width=64, encoding="rgb8", step=192, data=bytes(range(256)) * 36)
+            image.header.stamp = ns_to_stamp(node.get_clock().now().nanoseconds - 10**18 - 79 * 10**16)
+            publisher.publish(image)
+
+        node.create_timer(0.05, send)
+        words = (
+            f"camera image of {camera.name} stamped 56.7 years ago, by another clock; let the camera driver"
+        )
+        wait_for_way(operator, words)
+        words = f"images of {camera.name} are stamped 56.7 years ago, by another clock"
+        operator.wait_for(lambda: words in operator.problems.get("/system1", ""), words)
+        assert_refused(stack, "by another clock")
+
+
 @pytest.fixture
 def stranger_publisher(process):
     """Let a node of another process publish on a topic."""

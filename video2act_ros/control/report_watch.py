@@ -99,6 +99,30 @@ class ReportWatch:
         if with_latents and "system2" not in self._reports:
             yield Problem(Outcome.HOLD, "no input report of System 2 yet; check System 2 and the network")
 
+    def implausible(self, now_ns: int) -> tuple[str, ...]:
+        """Return what makes images no images of now, in words: stamps of another clock, a format that changed.
+
+        Nothing begins beside them, whether it looks at images or not. Only reports of the last second count.
+        """
+        texts: list[str] = []
+        for report in self._reports.values():
+            if abs(now_ns - report.stamp_ns) > seconds_to_ns(_COMING_S):
+                continue
+            for row in report.values:
+                if row.check is InputCheck.IMAGE_AGE and row.value_s is not None:
+                    words = self._wrong_stamp(row, report.stamp_ns)
+                    texts += [] if words is None else [words]
+                elif row.check is InputCheck.IMAGE_FORMAT:
+                    problem = self._judge_row(row, report.stamp_ns, 0.0, None)
+                    texts += [] if problem is None else [problem.text]
+        return tuple(texts)
+
+    def _wrong_stamp(self, row: InputValue, stamp_ns: int) -> str | None:
+        """Return what is wrong with the capture stamps behind an image age in the report made at `stamp_ns`."""
+        since_ns = stamp_ns - self._came_ns.get(row.camera, 0)
+        coming = 0 <= since_ns <= seconds_to_ns(_COMING_S)
+        return None if row.value_s is None else _wrong_stamp(row.camera, row.value_s, coming=coming)
+
     def _judge(self, report: InputReport, age_s: float) -> Iterator[Problem]:
         system = _SYSTEMS.get(report.system, report.system)
         clock = tuple(self._clock(report, system))
@@ -164,9 +188,7 @@ class ReportWatch:
                 return Problem(
                     Outcome.HOLD, f"no camera image of {row.camera} yet; check the camera driver{where}"
                 )
-            since_ns = stamp_ns - self._came_ns.get(row.camera, 0)
-            coming = 0 <= since_ns <= seconds_to_ns(_COMING_S)
-            if (words := _wrong_stamp(row.camera, value_s, coming=coming)) is not None:
+            if (words := self._wrong_stamp(row, stamp_ns)) is not None:
                 return Problem(Outcome.HOLD, words)
             if silence is None:
                 value_s += age_s

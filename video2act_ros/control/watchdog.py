@@ -67,6 +67,7 @@ class Watchdog:
         self._others_since_ns: dict[str, int] = {}
         self._deaf_since_ns: dict[str, int] = {}  # why no driver takes the commands of an output
         self._missing_joints: tuple[str, ...] = ()
+        self._now_ns = 0  # of the newest judgement
 
     def on_report(self, report: InputReport) -> None:
         """Take what one system sees of its own inputs; that of an unknown system is an InputError."""
@@ -113,8 +114,12 @@ class Watchdog:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """Where somebody else publishes commands or inputs, in words: one reason per topic."""
-        return (*(self._other_text(topic) for topic in self._others), *self._publishers.texts)
+        """What forbids to begin, whoever drives then, in words, as of the newest judgement.
+
+        Where somebody else publishes commands or inputs, one reason per topic; images that are none of now.
+        """
+        commands = (self._other_text(topic) for topic in self._others)
+        return (*commands, *self._publishers.texts, *self._reports.implausible(self._now_ns))
 
     def _other_text(self, topic: str) -> str:
         return f"another publisher on {topic}: {self._others[topic]}"
@@ -134,6 +139,7 @@ class Watchdog:
             now_ns: the present time.
             joints: the newest sample that was believed.
         """
+        self._now_ns = now_ns
         implausible = tuple(self._measured.problems(now_ns))
         return (
             *implausible,

@@ -15,6 +15,7 @@ from video2act_ros.core.errors import InstructionError, Video2ActError
 from video2act_ros.core.instructions import choose_instruction
 from video2act_ros.core.memory import return_free_memory
 from video2act_ros.core.model_swap import Candidate
+from video2act_ros.core.other_clock import is_other_clock, other_clock_words
 from video2act_ros.core.robot_profile import Camera, RobotProfile, load_robot_profile
 from video2act_ros.core.run_context import RunContext
 from video2act_ros.core.types import NS_PER_S
@@ -248,9 +249,12 @@ class ModelNode(ManagedNode, Generic[Model]):
         return self.step()
 
     def check_camera(self, camera: Camera, stamp_ns: int | None) -> None:
-        """Tell on /diagnostics when a camera's newest image is too old."""
+        """Tell on /diagnostics when a camera's newest image is too old, or stamped by another clock."""
         age_s = float("inf") if stamp_ns is None else (now_ns(self) - stamp_ns) / NS_PER_S
-        if age_s <= self.profile.thresholds.image_age_s.stop:
+        if stamp_ns is not None and is_other_clock(age_s):
+            words = other_clock_words(age_s, f"the driver on {self.resolve_topic_name(camera.topic)}")
+            self.health.problem(camera.name, f"images of {camera.name} are {words}")
+        elif age_s <= self.profile.thresholds.image_age_s.stop:
             self.health.value(f"{camera.name}_age_s", age_s)
             self.health.resolve(camera.name)
         else:

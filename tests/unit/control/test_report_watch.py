@@ -200,3 +200,16 @@ def test_another_format_of_images_is_named(watch, make_report):
     words = "images of cam_high have had another size or encoding than before (0.40 s, limit 0.3 s); check that one"
     assert told(watch, 10.0).startswith(words)
     assert "begin a new episode where the change is meant" in told(watch, 10.0)
+
+
+def test_images_that_are_none_of_now_forbid_whatever_begins(watch, make_report):
+    """Also a motion that looks at no image; but not what a system said before it fell silent, nor a late camera."""
+    now_ns = seconds_to_ns(10.0)
+    watch.add(make_report(10.0, **GOOD | {"image_age": 0.6}))
+    assert watch.implausible(now_ns) == ()
+    watch.add(make_report(10.0, **GOOD | {"image_age": 1.8e9, "image_format": 0.5}))
+    clock, layout = watch.implausible(now_ns)
+    assert "by another clock" in clock
+    assert "another size or encoding" in layout
+    assert {clock, layout} <= {problem.text for problem in watch.problems(now_ns)}
+    assert watch.implausible(seconds_to_ns(11.1)) == ()
