@@ -22,6 +22,9 @@ CHANGED_LEVELS = (
     0.01  # mean difference [grey levels] from which content has changed; noise alone gives about 1
 )
 MOVED_RAD = 0.02  # joint travel that must show in an image; for grippers a share of their range
+STARTED_RAD = 0.002  # joint travel from which a joint has begun to move; more than an encoder's noise
+BACKDATED_S = 0.1  # of the way to MOVED_RAD, so much at most counts as frozen: two images of a usual camera
+INTERVALS_AHEAD = 2  # so many images late the next one may be before the present one stops to count
 CONTRAST_LEVELS = 3.0  # standard deviation of block means [grey levels] below which an image shows nothing
 FORMAT_CALM_S = 0.4  # so long must all images be as before
 
@@ -34,19 +37,21 @@ class CameraMonitor:
     """One camera's age, frozen time and dark time, from capture stamps. One thread.
 
     *Frozen*: the content is the same although a joint has moved by more than `MOVED_RAD` since it last
-    changed. The time runs from the first such image until the content changes, also when the joints stop:
-    the image was wrong then and still is. While no joint moves it stays zero, as a noise-free camera's
-    images are rightly equal. A noise-free camera in whose view nothing moves while *another* arm does looks
-    frozen: give `image_frozen_s` a higher threshold for such cameras.
+    changed. Once that is so, the time counts from the first unchanged image in which the joint had begun to
+    move (by more than `STARTED_RAD`), at most `BACKDATED_S` earlier, until the content changes, also when the
+    joints stop: the image was wrong then and still is. While no joint moves it stays zero, as a noise-free
+    camera's images are rightly equal. A noise-free camera in whose view nothing moves while *another* arm does
+    looks frozen: give `image_frozen_s` a higher threshold for such cameras.
 
     *Dark*: no content, be it black, white or any other uniform colour. Such an image never counts as frozen.
 
-    Both end at the newest image looked at: what happens after a camera has stopped is the age's to tell.
     *Format*: since when images have had another size or encoding than the first. It ends where all have been as before
     for `FORMAT_CALM_S`, so that two publishers that take turns are seen.
 
-    An image with the newest one's stamp is a repeated message and ignored; an earlier stamp means that a clock
-    was set back, and everything before is forgotten.
+    Frozen and dark run on between images, for as long as another image may be on its way (`INTERVALS_AHEAD` of the
+    camera's intervals after the newest one looked at): what happens after a camera has stopped is the age's to
+    tell. An image with the newest one's stamp is a repeated message and ignored; an earlier stamp means that a
+    clock was set back, and everything before is forgotten.
     """
 
     def __init__(self, camera: str) -> None:
@@ -63,9 +68,11 @@ class CameraMonitor:
     def _forget_content(self) -> None:
         self._newest_ns: int | None = None
         self._looked_ns: int | None = None  # newest image whose content was looked at
+        self._interval_ns = 0  # between that one and the one looked at before
         self._reference: ImageArray | None = None  # sample of the image in which the content last changed
         self._reference_joints: FloatArray | None = None
-        self._frozen_ns: int | None = None  # first image that should have changed and did not
+        self._started_ns: int | None = None  # first unchanged image in which a joint had begun to move
+        self._frozen_ns: int | None = None  # from when on the image should have changed and did not
         self._dark_ns: int | None = None  # first of the present run of images without content
 
     def content_due(self, stamp_ns: int) -> bool:
@@ -93,11 +100,12 @@ class CameraMonitor:
             self._format_ns = None if self._format_ns is None else stamp_ns
         if stamp_ns == self._looked_ns:
             return
+        self._interval_ns = 0 if self._looked_ns is None else stamp_ns - self._looked_ns
         self._newest_ns = self._looked_ns = stamp_ns
         self._watch_format(stamp_ns, (*image.shape, encoding))
         sample = _sample(image)
         if _contrast(sample) < CONTRAST_LEVELS:
-            self._frozen_ns = None
+            self._started_ns = self._frozen_ns = None
             self._dark_ns = stamp_ns if self._dark_ns is None else self._dark_ns
             return
         self._dark_ns = None
@@ -111,12 +119,12 @@ class CameraMonitor:
         age_s = None if self._newest_ns is None else (now_ns - self._newest_ns) / NS_PER_S
         values = (
             InputValue(InputCheck.IMAGE_AGE, self._camera, age_s),
-            InputValue(InputCheck.IMAGE_FROZEN, self._camera, self._since(self._frozen_ns)),
-            InputValue(InputCheck.IMAGE_DARK, self._camera, self._since(self._dark_ns)),
+            InputValue(InputCheck.IMAGE_FROZEN, self._camera, self._since(self._frozen_ns, now_ns)),
+            InputValue(InputCheck.IMAGE_DARK, self._camera, self._since(self._dark_ns, now_ns)),
         )
         if self._format is None:
             return values
-        return (*values, InputValue(InputCheck.IMAGE_FORMAT, self._camera, self._since(self._format_ns)))
+        return (*values, InputValue(InputCheck.IMAGE_FORMAT, self._camera, self._since(self._format_ns, now_ns)))
 
     def _watch_format(self, stamp_ns: int, image_format: tuple[object, ...]) -> None:
         self._format = image_format if self._format is None else self._format
@@ -128,16 +136,29 @@ class CameraMonitor:
 
     def _compare(self, stamp_ns: int, sample: ImageArray, joints: FloatArray | None) -> None:
         if self._reference is None or _changed(self._reference, sample):
-            self._reference, self._reference_joints, self._frozen_ns = sample, joints, None
+            self._reference, self._reference_joints = sample, joints
+            self._started_ns = self._frozen_ns = None
         elif self._reference_joints is None:
             self._reference_joints = joints
-        elif self._frozen_ns is None and _travel(self._reference_joints, joints) > MOVED_RAD:
-            self._frozen_ns = stamp_ns
+        elif self._frozen_ns is None:
+            self._watch_travel(stamp_ns, _travel(self._reference_joints, joints))
 
-    def _since(self, start_ns: int | None) -> float | None:
+    def _watch_travel(self, stamp_ns: int, travel_rad: float) -> None:
+        """Take how far the joints have moved while the image stayed the same."""
+        if travel_rad <= STARTED_RAD:
+            self._started_ns = None
+        elif self._started_ns is None:
+            self._started_ns = stamp_ns
+        if travel_rad > MOVED_RAD and self._started_ns is not None:
+            self._frozen_ns = max(self._started_ns, stamp_ns - seconds_to_ns(BACKDATED_S))
+
+    def _since(self, start_ns: int | None, now_ns: int) -> float | None:
         if self._looked_ns is None:
             return None
-        return 0.0 if start_ns is None else (self._looked_ns - start_ns) / NS_PER_S
+        if start_ns is None:
+            return 0.0
+        until_ns = min(now_ns, self._looked_ns + INTERVALS_AHEAD * self._interval_ns)
+        return (max(until_ns, self._looked_ns) - start_ns) / NS_PER_S
 
 
 class InputMonitor:

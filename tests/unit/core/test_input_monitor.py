@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from video2act_ros.core.errors import InputError
-from video2act_ros.core.input_monitor import CONTRAST_LEVELS, MOVED_RAD, CameraMonitor, InputMonitor
+from video2act_ros.core.input_monitor import (
+    BACKDATED_S,
+    CONTRAST_LEVELS,
+    INTERVALS_AHEAD,
+    MOVED_RAD,
+    STARTED_RAD,
+    CameraMonitor,
+    InputMonitor,
+)
 from video2act_ros.core.input_report import InputCheck
 from video2act_ros.core.types import CameraFrame, JointSample, seconds_to_ns
 
@@ -81,9 +89,55 @@ def test_slow_motion_adds_up(camera):
     """A creeping joint is seen once it has travelled far enough since the content changed."""
     image = view()
     camera.frame(image)
-    for _ in range(10):
+    for _ in range(4):
         camera.frame(image, MOVED_RAD / 4)
-    assert camera.value(InputCheck.IMAGE_FROZEN) == pytest.approx(5 * PERIOD_S)
+        assert camera.value(InputCheck.IMAGE_FROZEN) == 0.0
+    for _ in range(6):
+        camera.frame(image, MOVED_RAD / 4)
+    assert camera.value(InputCheck.IMAGE_FROZEN) == pytest.approx(5 * PERIOD_S + BACKDATED_S)
+
+
+def test_frozen_counts_from_the_image_in_which_the_joint_had_begun_to_move(camera):
+    """The travel that proves it took one image longer; that one was wrong already."""
+    image = view()
+    camera.frame(image)
+    for _ in range(11):
+        camera.frame(image, MOVED_RAD * 0.75)
+    assert camera.value(InputCheck.IMAGE_FROZEN) == pytest.approx(10 * PERIOD_S)
+
+
+def test_only_the_time_of_motion_counts_as_frozen(camera):
+    """An arm that stood before it moved: its equal images until then were right."""
+    image = view(noise=0.0)
+    camera.frame(image)
+    for _ in range(40):
+        camera.frame(image, STARTED_RAD * 0.9 / 40)
+    camera.frame(image, 0.1)
+    camera.frame(image, 0.1)
+    assert camera.value(InputCheck.IMAGE_FROZEN) == pytest.approx(PERIOD_S)
+
+
+def test_frozen_counts_on_until_the_next_image_is_overdue(camera):
+    """Between two images it goes on; a camera that has stopped is told by the age."""
+    image = view()
+    camera.frame(image)
+    for _ in range(11):
+        camera.frame(image, 0.1)
+    known_s = 10 * PERIOD_S
+    assert camera.value(InputCheck.IMAGE_FROZEN, 0.03) == pytest.approx(known_s + 0.03)
+    late_s = INTERVALS_AHEAD * PERIOD_S
+    assert camera.value(InputCheck.IMAGE_FROZEN, 9.0) == pytest.approx(known_s + late_s)
+    assert camera.value(InputCheck.IMAGE_FROZEN, -9.0) == pytest.approx(known_s)
+
+
+def test_dark_counts_on_until_the_next_image_is_overdue(camera):
+    """As with a frozen camera."""
+    camera.frame(view())
+    for _ in range(4):
+        camera.frame(blank(0))
+    assert camera.value(InputCheck.IMAGE_DARK, 0.03) == pytest.approx(3 * PERIOD_S + 0.03)
+    late_s = INTERVALS_AHEAD * PERIOD_S
+    assert camera.value(InputCheck.IMAGE_DARK, 9.0) == pytest.approx(3 * PERIOD_S + late_s)
 
 
 def test_the_images_of_a_standing_arm_may_be_equal(camera):
