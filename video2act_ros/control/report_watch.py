@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.problem import Problem, graded
+from video2act_ros.control.report_pace import USUAL, WINDOW_S, ReportPace
 from video2act_ros.core.errors import InputError
-from video2act_ros.core.input_report import InputCheck, InputReport, InputValue
+from video2act_ros.core.input_report import REPORT_PERIOD_S, InputCheck, InputReport, InputValue
 from video2act_ros.core.other_clock import duration_words, is_other_clock, other_clock_words
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.thresholds import Outcome, Threshold
@@ -36,6 +37,8 @@ _CLOCK = (InputCheck.CLOCK_AHEAD, InputCheck.CLOCK_BEHIND)
 _LATE_S = 3.0  # images that come but are stamped so long ago are not late, their clock is
 _COMING_S = 1.0  # another image came by then: the camera's images arrive
 _SAME_IMAGE_NS = 1_000_000  # ages are told in float seconds: stamps reckoned from them differ by less
+_LASTING = (InputCheck.IMAGE_FROZEN, InputCheck.IMAGE_DARK, InputCheck.IMAGE_FORMAT)
+_NEXT_REPORT_S = 2.0 * REPORT_PERIOD_S  # until then a frozen or dark image counts on
 _SET_BACK_S = 1.0  # reports do not overtake each other by that much: the system's clock was set back
 
 
@@ -43,7 +46,8 @@ class ReportWatch:
     """Keeps each system's newest input report and judges it by the robot profile's thresholds.
 
     Images have grown older since a report was made by the report's own age, which is added: reports that
-    stop coming keep no good value. Every camera of the profile must be in one, and of every report the clock
+    stop coming keep no good value. So have frozen and dark ones, as long as the next report may be on its way. A
+    system that watches cameras and reports at a fraction of its rate is short of time and holds. Every camera of the profile must be in one, and of every report the clock
     must be known: nothing that it says can be compared with another clock's stamps. Not thread-safe.
     """
 
@@ -58,6 +62,7 @@ class ReportWatch:
         self._came_ns: dict[
             str, int
         ] = {}  # cameras by the newest report that told of another image than before
+        self._paces: dict[str, ReportPace] = {}
 
     def add(self, report: InputReport) -> None:
         """Take a report; of each system the newest stamp counts, unless its clock was set back.
@@ -75,6 +80,7 @@ class ReportWatch:
         since_ns = 0 if known is None else report.stamp_ns - known.stamp_ns
         if since_ns >= 0 or since_ns < -_SET_BACK_S * NS_PER_S:
             self._reports[report.system] = report
+            self._paces.setdefault(report.system, ReportPace()).add(report.stamp_ns)
 
     def _watch_arrivals(self, known: InputReport | None, report: InputReport) -> None:
         """Note of which cameras the newest image is another one than in the system's report before."""
@@ -87,6 +93,7 @@ class ReportWatch:
         """Forget every report."""
         self._reports.clear()
         self._came_ns.clear()
+        self._paces.clear()
 
     def problems(self, now_ns: int, with_latents: bool = False) -> Iterator[Problem]:
         """Yield what is wrong with the systems' inputs and clocks at `now_ns`; System 2 counts where its latents do."""
@@ -139,6 +146,10 @@ class ReportWatch:
         silence = self._silence(report, age_s, system)
         if silence is not None:
             yield silence
+        pace = self._paces[report.system]
+        if pace.starved and any(row.check is InputCheck.IMAGE_AGE for row in report.values):
+            text = f"{system} is short of time ({pace.recent} of {USUAL} input reports in {WINDOW_S:g} s)"
+            yield Problem(Outcome.HOLD, f"{text}; check what else runs on its machine")
         for row in report.values:
             if (problem := self._judge_row(row, report.stamp_ns, age_s, silence)) is not None:
                 yield problem
@@ -192,6 +203,8 @@ class ReportWatch:
                 return Problem(Outcome.HOLD, words)
             if silence is None:
                 value_s += age_s
+        elif row.check in _LASTING and value_s:
+            value_s += min(max(age_s, 0.0), _NEXT_REPORT_S)
         if value_s is None or row.check in _CLOCK:
             return None
         return graded(self._thresholds[row.check], value_s, _TEXTS[row.check], camera=row.camera)

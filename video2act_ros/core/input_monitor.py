@@ -124,7 +124,10 @@ class CameraMonitor:
         )
         if self._format is None:
             return values
-        return (*values, InputValue(InputCheck.IMAGE_FORMAT, self._camera, self._since(self._format_ns, now_ns)))
+        return (
+            *values,
+            InputValue(InputCheck.IMAGE_FORMAT, self._camera, self._since(self._format_ns, now_ns)),
+        )
 
     def _watch_format(self, stamp_ns: int, image_format: tuple[object, ...]) -> None:
         self._format = image_format if self._format is None else self._format

@@ -8,6 +8,9 @@ from enum import Enum
 
 from video2act_ros.core.errors import InputError
 
+REPORT_PERIOD_S = 0.05
+"""Time between two reports of one system."""
+
 
 class InputCheck(str, Enum):
     """What is checked; the names are the message's."""

@@ -9,15 +9,13 @@ from rclpy.clock_type import ClockType
 
 from video2act_msgs.msg import InputHealth
 from video2act_ros.core.input_monitor import InputMonitor
-from video2act_ros.core.input_report import InputReport, InputValue
+from video2act_ros.core.input_report import REPORT_PERIOD_S, InputReport, InputValue
 from video2act_ros.core.robot_profile import Camera, RobotProfile
 from video2act_ros.ros import qos
 from video2act_ros.ros.clock_comparison import ClockComparison
 from video2act_ros.ros.input_health import TOPIC, message_from_report
 from video2act_ros.ros.inputs import now_ns, subscribe_camera
 from video2act_ros.ros.lifecycle import ManagedNode
-
-_PERIOD_S = 0.05
 
 
 def publish_input_health(
@@ -38,7 +36,7 @@ def publish_input_health(
             rows = (*values(time_ns), *clock.values())
             publisher.publish(message_from_report(InputReport(time_ns, system, rows)))
 
-    node.create_timer(_PERIOD_S, publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
+    node.create_timer(REPORT_PERIOD_S, publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 def watch_cameras(

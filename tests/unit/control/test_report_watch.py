@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 
 from video2act_ros.control.problem import describe
 from video2act_ros.control.report_watch import ReportWatch
 from video2act_ros.core.errors import InputError
-from video2act_ros.core.input_report import InputReport
+from video2act_ros.core.input_report import REPORT_PERIOD_S, InputReport
 from video2act_ros.core.thresholds import Outcome, Threshold
 from video2act_ros.core.types import seconds_to_ns
 
@@ -213,3 +214,48 @@ def test_images_that_are_none_of_now_forbid_whatever_begins(watch, make_report):
     assert "another size or encoding" in layout
     assert {clock, layout} <= {problem.text for problem in watch.problems(now_ns)}
     assert watch.implausible(seconds_to_ns(11.1)) == ()
+
+
+@pytest.mark.parametrize("check", ["image_frozen", "image_dark"])
+def test_a_bad_image_counts_on_until_the_next_report(watch, make_report, check):
+    """It is noticed when its time is up, not when the next report comes; a silent system's is not made up."""
+    watch.add(make_report(10.0, **GOOD | {check: 0.45}))
+    assert told(watch, 10.04) == ""
+    assert "(0.51 s, limit 0.5 s)" in told(watch, 10.06)
+    watch.add(make_report(10.1, **GOOD | {check: 0.35}))
+    assert told(watch, 10.3) == ""
+    watch.add(make_report(10.3))
+    assert told(watch, 10.5) == ""
+
+
+def test_a_system_that_reports_at_a_fraction_of_its_rate_holds(watch, make_report):
+    """Every report is young enough; their number tells that System 1 gets a tenth of its time. It recovers."""
+    stamps = [*np.arange(10.0, 11.0, REPORT_PERIOD_S), *np.arange(11.0, 12.0, 0.2)]
+    for stamp_s in stamps:
+        watch.add(make_report(stamp_s))
+    (problem,) = watch.problems(seconds_to_ns(11.9))
+    assert problem.outcome is Outcome.HOLD
+    assert problem.text.startswith(
+        "System 1 is short of time (4 of 15 input reports in 0.75 s); check what else"
+    )
+    for stamp_s in np.arange(12.0, 13.0, REPORT_PERIOD_S):
+        watch.add(make_report(stamp_s))
+    assert told(watch, 13.0) == ""
+
+
+def test_a_restarted_or_late_system_is_not_short_of_time(watch, make_report):
+    """Neither before a window has passed, nor after a silence, nor where reports come in bursts."""
+    watch.add(make_report(10.0))
+    watch.add(make_report(20.0))
+    assert told(watch, 20.0) == ""
+    for stamp_s in np.arange(20.05, 21.0, REPORT_PERIOD_S):
+        watch.add(make_report(stamp_s))
+        assert told(watch, stamp_s + 0.2) == ""
+
+
+def test_a_system_that_watches_no_camera_may_report_seldom(watch, make_report):
+    """System 2 is graded by the age of its latents and the gaps in its frames."""
+    for stamp_s in np.arange(10.0, 12.0, 0.2):
+        watch.add(make_report(stamp_s, system="system2", frame_gap=0.1))
+    watch.add(make_report(11.9))
+    assert told(watch, 11.9) == ""
