@@ -173,3 +173,26 @@ def test_only_a_process_that_just_controls_raises_its_threads(config, priority, 
     finally:
         status, *_ = end(process, signal.SIGTERM)
     assert status == 0
+
+
+def permitted_nice(value):
+    """Return the nice value that a process gets here which asks for `value`."""
+    code = f"from video2act_ros.core.priority import prefer_process as p; p({value}); import os; print(os.nice(0))"
+    return int(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    )
+
+
+@pytest.mark.parametrize("value", [None, 0, 4])
+def test_every_thread_of_a_node_has_the_nice_value_of_its_parameter(value):
+    """-10 by default, so that other programs on the robot's computer do not starve cameras and models."""
+    arguments = [] if value is None else ["--ros-args", "-p", f"nice:={value}"]
+    process = start(*arguments, node=NODE.replace("CommandConfig", "System2Config"))
+    try:
+        assert process.stdout.readline() == "tick\n"
+        expected = permitted_nice(-10 if value is None else value)
+        tasks = [int(name) for name in os.listdir(f"/proc/{process.pid}/task")]
+        assert {os.getpriority(os.PRIO_PROCESS, task) for task in tasks} == {expected}
+    finally:
+        status, *_ = end(process, signal.SIGTERM)
+    assert status == 0

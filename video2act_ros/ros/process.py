@@ -20,6 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 from video2act_ros.control.realtime import raise_helper_threads
 from video2act_ros.core.config import CommandConfig
 from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.core.priority import prefer_process
 from video2act_ros.ros import environment
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.shared_memory import REMOVED_CAUSE, OwnFiles, dead_ports_avoided
@@ -159,8 +160,9 @@ def _linger(nodes: list[ManagedNode], executor: Executor) -> None:
 
 
 def _care_for_control(nodes: list[ManagedNode]) -> None:
-    """Raise the threads of a process that only controls; one that also computes a model stays as it is."""
+    """Prefer the process to others; raise the threads of one that only controls above those that compute a model."""
     configs = [node.config for node in nodes]
+    nodes[0].get_logger().debug(prefer_process(min(config.nice for config in configs)))
     priorities = [config.realtime_priority for config in configs if isinstance(config, CommandConfig)]
     if priorities and len(priorities) == len(nodes):
         scheduling = raise_helper_threads(priorities[0])

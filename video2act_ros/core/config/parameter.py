@@ -67,6 +67,12 @@ class NodeConfig:
     diagnostics_period_s: float = parameter(
         1.0, "time between two messages on /diagnostics", unit="s", minimum=0.05, maximum=60.0
     )
+    nice: int = parameter(
+        -10,
+        "nice value of the process where permitted: negative runs before other programs, 0 leaves it as it is",
+        minimum=-20,
+        maximum=19,
+    )
 
     def __post_init__(self) -> None:
         for name, info in self.parameters().items():

@@ -1,0 +1,61 @@
+"""A process asks to run before others: every thread, its own session alone, and no error where that is refused."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from video2act_ros.core.priority import prefer_process
+
+PROBE = """
+import os, sys, threading
+from video2act_ros.core.priority import prefer_process
+if os.getuid() == 0 and "ordinary" in sys.argv:
+    os.setuid(65534)
+done = threading.Event()
+threading.Thread(target=done.wait).start()
+print(prefer_process(int(sys.argv[1])))
+threading.Thread(target=done.wait).start()
+print({os.getpriority(os.PRIO_PROCESS, int(name)) for name in os.listdir("/proc/self/task")})
+group = "/proc/self/autogroup"
+print(open(group).read().split()[-1] if os.path.exists(group) else "none")
+done.set()
+"""
+GROUP = Path("/proc/self/autogroup")
+
+
+def probe(*arguments, **options):
+    command = [sys.executable, "-c", PROBE, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, **options).stdout.splitlines()
+
+
+def group_nice():
+    return GROUP.read_text().split()[-1] if GROUP.exists() else "none"
+
+
+def test_every_thread_gets_the_value_and_hands_it_on():
+    """Threads that exist, as those of a transport do, and threads that come later."""
+    assert probe("5")[:2] == ["nice 5", "{5}"]
+
+
+def test_a_session_of_its_own_gets_the_value_too():
+    """Else Linux would weigh the threads within their session only; a session shared with others stays as it is."""
+    expected = "5" if GROUP.exists() else "none"
+    assert probe("5", start_new_session=True)[2] == expected
+    assert probe("5")[2] == group_nice()
+
+
+def test_zero_changes_nothing():
+    """Not even where the process was started with another value."""
+    assert probe("0", preexec_fn=lambda: os.nice(3))[:2] == ["nice 0", "{3}"]
+    assert prefer_process(0) == "nice 0"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs users")
+def test_what_is_refused_is_told_and_borne():
+    """Without the permission the process stays as it is and says what to grant."""
+    text, values, _ = probe("-7", "ordinary")
+    assert text == "nice -7 refused: Permission denied; grant CAP_SYS_NICE or a nice limit"
+    assert values == "{0}"
