@@ -46,9 +46,10 @@ class ReportWatch:
     """Keeps each system's newest input report and judges it by the robot profile's thresholds.
 
     Images have grown older since a report was made by the report's own age, which is added: reports that
-    stop coming keep no good value. So have frozen and dark ones, as long as the next report may be on its way. A
-    system that watches cameras and reports at a fraction of its rate is short of time and holds. Every camera of the profile must be in one, and of every report the clock
-    must be known: nothing that it says can be compared with another clock's stamps. Not thread-safe.
+    stop coming keep no good value. So have frozen and dark ones, as long as the next report may be on its way.
+    A system that watches cameras and reports at a fraction of its rate is short of time and holds. Every camera
+    of the profile must be in one, and of every report the clock must be known: nothing that it says can be
+    compared with another clock's stamps. Not thread-safe.
     """
 
     def __init__(self, profile: RobotProfile) -> None:

@@ -23,7 +23,7 @@ CHANGED_LEVELS = (
 )
 MOVED_RAD = 0.02  # joint travel that must show in an image; for grippers a share of their range
 STARTED_RAD = 0.002  # joint travel from which a joint has begun to move; more than an encoder's noise
-BACKDATED_S = 0.1  # of the way to MOVED_RAD, so much at most counts as frozen: two images of a usual camera
+BACKDATED_S = 0.1  # so much of the way to MOVED_RAD counts as frozen at most: two images of a usual camera
 INTERVALS_AHEAD = 2  # so many images late the next one may be before the present one stops to count
 CONTRAST_LEVELS = 3.0  # standard deviation of block means [grey levels] below which an image shows nothing
 FORMAT_CALM_S = 0.4  # so long must all images be as before
@@ -37,11 +37,11 @@ class CameraMonitor:
     """One camera's age, frozen time and dark time, from capture stamps. One thread.
 
     *Frozen*: the content is the same although a joint has moved by more than `MOVED_RAD` since it last
-    changed. Once that is so, the time counts from the first unchanged image in which the joint had begun to
-    move (by more than `STARTED_RAD`), at most `BACKDATED_S` earlier, until the content changes, also when the
-    joints stop: the image was wrong then and still is. While no joint moves it stays zero, as a noise-free
-    camera's images are rightly equal. A noise-free camera in whose view nothing moves while *another* arm does
-    looks frozen: give `image_frozen_s` a higher threshold for such cameras.
+    changed. Once that is so, the time counts from when the joint began to move (the last image with no more than
+    `STARTED_RAD` of travel: what is shown is as old as that), though at most from `BACKDATED_S` earlier, until
+    the content changes, also when the joints stop: the image was wrong then and still is. While no joint moves
+    it stays zero, as a noise-free camera's images are rightly equal. A noise-free camera in whose view nothing
+    moves while *another* arm does looks frozen: give `image_frozen_s` a higher threshold for such cameras.
 
     *Dark*: no content, be it black, white or any other uniform colour. Such an image never counts as frozen.
 
@@ -71,7 +71,7 @@ class CameraMonitor:
         self._interval_ns = 0  # between that one and the one looked at before
         self._reference: ImageArray | None = None  # sample of the image in which the content last changed
         self._reference_joints: FloatArray | None = None
-        self._started_ns: int | None = None  # first unchanged image in which a joint had begun to move
+        self._still_ns = 0  # last image of the reference's content in which no joint had begun to move yet
         self._frozen_ns: int | None = None  # from when on the image should have changed and did not
         self._dark_ns: int | None = None  # first of the present run of images without content
 
@@ -105,7 +105,7 @@ class CameraMonitor:
         self._watch_format(stamp_ns, (*image.shape, encoding))
         sample = _sample(image)
         if _contrast(sample) < CONTRAST_LEVELS:
-            self._started_ns = self._frozen_ns = None
+            self._still_ns, self._frozen_ns = stamp_ns, None
             self._dark_ns = stamp_ns if self._dark_ns is None else self._dark_ns
             return
         self._dark_ns = None
@@ -140,20 +140,18 @@ class CameraMonitor:
     def _compare(self, stamp_ns: int, sample: ImageArray, joints: FloatArray | None) -> None:
         if self._reference is None or _changed(self._reference, sample):
             self._reference, self._reference_joints = sample, joints
-            self._started_ns = self._frozen_ns = None
+            self._still_ns, self._frozen_ns = stamp_ns, None
         elif self._reference_joints is None:
-            self._reference_joints = joints
+            self._still_ns, self._reference_joints = stamp_ns, joints
         elif self._frozen_ns is None:
             self._watch_travel(stamp_ns, _travel(self._reference_joints, joints))
 
     def _watch_travel(self, stamp_ns: int, travel_rad: float) -> None:
         """Take how far the joints have moved while the image stayed the same."""
         if travel_rad <= STARTED_RAD:
-            self._started_ns = None
-        elif self._started_ns is None:
-            self._started_ns = stamp_ns
-        if travel_rad > MOVED_RAD and self._started_ns is not None:
-            self._frozen_ns = max(self._started_ns, stamp_ns - seconds_to_ns(BACKDATED_S))
+            self._still_ns = stamp_ns
+        elif travel_rad > MOVED_RAD:
+            self._frozen_ns = max(self._still_ns, stamp_ns - seconds_to_ns(BACKDATED_S))
 
     def _since(self, start_ns: int | None, now_ns: int) -> float | None:
         if self._looked_ns is None:

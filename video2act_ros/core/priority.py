@@ -31,3 +31,24 @@ def prefer_process(nice: int) -> str:
     except OSError as error:
         return f"nice {nice} refused: {error.strerror}; grant CAP_SYS_NICE or a nice limit"
     return f"nice {nice}"
+
+
+def run_at_once(priority: int) -> str:
+    """Put every present thread of this process into SCHED_FIFO; return the class in force, in words.
+
+    For a program that measures others: it must not take its own waiting for theirs. Processes and threads that
+    are started later are ordinary ones again.
+
+    Args:
+        priority: SCHED_FIFO priority, 1 (least urgent) to 99.
+    """
+    if not hasattr(os, "SCHED_RESET_ON_FORK"):
+        return "normal (this system has no SCHED_FIFO)"
+    policy, wanted = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority)
+    try:
+        for thread in [int(path.name) for path in _THREADS.glob("*")]:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, policy, wanted)
+    except OSError as error:
+        return f"normal (SCHED_FIFO {priority} refused: {error.strerror}; grant CAP_SYS_NICE or rtprio)"
+    return f"SCHED_FIFO {priority}"

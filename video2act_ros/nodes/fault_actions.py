@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from rcl_interfaces.srv import SetParameters
 from rclpy.duration import Duration
@@ -21,6 +21,7 @@ from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 from video2act_msgs.msg import ActionChunk
+from video2act_ros.control.realtime import raise_scheduling_class
 from video2act_ros.core.config import System1Config
 from video2act_ros.nodes.command_watch import INTRUDER
 from video2act_ros.nodes.demo_node import DemoNode, StackFailure
@@ -31,6 +32,7 @@ from video2act_ros.ros.runner import StackRunner
 ANSWER_S = 10.0
 SLOW_PERIOD_S = 0.1
 SLOW_FACTOR = 10
+JUDGE_PRIORITY = 20  # SCHED_FIFO, below the command process: what measures must not itself be late
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,10 @@ class Bench:
         return False
 
 
-Action = Callable[[Bench], contextlib.AbstractContextManager[Callable[[], None]]]
+Begin = Callable[[], Union[float, None]]
+"""Begins a fault; returns since when it is in force [s] where that was not at once."""
+
+Action = Callable[[Bench], contextlib.AbstractContextManager[Begin]]
 """Prepares a fault: entering yields the function that begins it, leaving undoes it."""
 
 
@@ -58,7 +63,7 @@ def sim_fault(fault: str) -> Action:
     """Set the simulated robot's `fault` parameter."""
 
     @contextlib.contextmanager
-    def action(bench: Bench) -> Iterator[Callable[[], None]]:
+    def action(bench: Bench) -> Iterator[Begin]:
         node = bench.node
         client = node.create_client(SetParameters, "sim_robot/set_parameters")
 
@@ -68,8 +73,15 @@ def sim_fault(fault: str) -> Action:
             if not result.successful:
                 raise StackFailure(f"the simulated robot refused the fault {value}: {result.reason}")
 
+        def begin() -> float | None:
+            put(fault)
+            node.wait_for(
+                lambda: bench.watch.begun_s(fault) is not None, ANSWER_S, f"the fault {fault} to be in force"
+            )
+            return bench.watch.begun_s(fault)
+
         try:
-            yield lambda: put(fault)
+            yield begin
             put("none")
         finally:
             node.destroy_client(client)
@@ -81,7 +93,7 @@ def kill(executable: str) -> Action:
     """SIGKILL a process; undone by starting it again."""
 
     @contextlib.contextmanager
-    def action(bench: Bench) -> Iterator[Callable[[], None]]:
+    def action(bench: Bench) -> Iterator[Begin]:
         yield lambda: os.kill(bench.stack.pid(executable), signal.SIGKILL)
         bench.stack.restart(executable)
 
@@ -92,7 +104,7 @@ def pause(executable: str) -> Action:
     """SIGSTOP a process; undone by letting it run on."""
 
     @contextlib.contextmanager
-    def action(bench: Bench) -> Iterator[Callable[[], None]]:
+    def action(bench: Bench) -> Iterator[Begin]:
         pid = bench.stack.pid(executable)
         with _continued_at_end(pid):
             yield lambda: os.kill(pid, signal.SIGSTOP)
@@ -114,10 +126,11 @@ def slow(executable: str) -> Action:
     """Let a process run a tenth of the time."""
 
     @contextlib.contextmanager
-    def action(bench: Bench) -> Iterator[Callable[[], None]]:
+    def action(bench: Bench) -> Iterator[Begin]:
         pid, stopping = bench.stack.pid(executable), threading.Event()
 
         def run() -> None:
+            raise_scheduling_class(JUDGE_PRIORITY)
             with contextlib.suppress(ProcessLookupError):
                 while not stopping.is_set():
                     os.kill(pid, signal.SIGCONT)
@@ -141,7 +154,7 @@ def chunks(spoil: Callable[[ActionChunk], None]) -> Action:
     """Pause System 1 and publish its newest chunk in its place and at its rate, current but spoilt."""
 
     @contextlib.contextmanager
-    def action(bench: Bench) -> Iterator[Callable[[], None]]:
+    def action(bench: Bench) -> Iterator[Begin]:
         node, pid = bench.node, bench.stack.pid("system1_node")
         stand_in = _system1_node(node)
         publisher = stand_in.create_publisher(ActionChunk, "action_chunk", qos.DATA)
@@ -187,7 +200,7 @@ def second_publisher() -> Action:
     """Repeat every joint command on its own topic, as a forgotten relay or a replayed bag does."""
 
     @contextlib.contextmanager
-    def action(bench: Bench) -> Iterator[Callable[[], None]]:
+    def action(bench: Bench) -> Iterator[Begin]:
         node = bench.node
         topic = node.profile.commands[0].topic
         made: list[Any] = []
@@ -218,7 +231,7 @@ def emergency_stop() -> Action:
     """Publish true on `emergency_stop`, as a wired switch does; undone by false."""
 
     @contextlib.contextmanager
-    def action(bench: Bench) -> Iterator[Callable[[], None]]:
+    def action(bench: Bench) -> Iterator[Begin]:
         publisher = bench.node.create_publisher(Bool, "emergency_stop", qos.DATA)
         try:
             _wait_for_listener(bench.node, publisher, "emergency_stop", 1)

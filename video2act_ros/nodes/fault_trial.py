@@ -64,8 +64,8 @@ def run_trial(fault: Fault, bench: Bench, seed: int) -> FaultResult:
     bound_s = fault.bound_s(node.profile)
     with fault.action(bench) as begin:
         node.wait_for(lambda: watch.engaged and watch.stop.speed > FAST_RAD_S, STEP_S, "the arm to move fast")
-        started_s = time.time()
-        begin()
+        called_s = time.time()
+        started_s = begin() or called_s
         stood_s = _wait_for_stop(bench, started_s, bound_s)
         reason = _wait_for_reason(bench, started_s, fault.says)
         outcome = _outcome(bench, started_s, stood_s)

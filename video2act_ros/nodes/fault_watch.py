@@ -41,7 +41,8 @@ class FaultWatch:
     """Keeps what a trial needs; it listens through a DemoNode, whose `changed` guards every field.
 
     Times are this machine's clock, never a simulated one. Joints are taken from the simulated robot's
-    undisturbed topic: a fault of the driver must not blind the judge.
+    undisturbed topic: a fault of the driver must not blind the judge. That topic also tells in `frame_id` which
+    fault is in force: how long a busy machine takes to set it is no part of the stack's reaction.
     """
 
     def __init__(self, node: DemoNode, period_s: float) -> None:
@@ -51,6 +52,9 @@ class FaultWatch:
         self._arm = ~np.array([joint.gripper for joint in profile.joints])
         self._still = profile.to_policy(np.zeros(len(profile.joints)))
         self.commands = CommandWatch(node, period_s)
+        self._begun: dict[str, float] = {}  # when the simulated robot's faults came into force [s]
+        self._in_force = "none"
+        self._sampled_s = time.time()
         self.begin()
         self.commands.recording = False
         node.create_subscription(JointState, "sim_robot/true_joint_states", self._on_joints, qos.DATA)
@@ -61,6 +65,7 @@ class FaultWatch:
         """Forget everything and record from now on."""
         self.states: list[StateSeen] = []
         self.told: list[tuple[float, str]] = []  # time [s] and text of what nodes tell on /diagnostics
+        self._begun.clear()
         self.stop = StopCheck(self._limits, self._arm)
         self.commands.begin()
         self.commands.recording = True
@@ -96,6 +101,10 @@ class FaultWatch:
         """Return the run states that arrived at `time_s` or later."""
         return [seen for seen in self.states if seen.time_s >= time_s]
 
+    def begun_s(self, fault: str) -> float | None:
+        """Return when the simulated robot's `fault` came into force: at its last sample before; None: not yet."""
+        return self._begun.get(fault)
+
     def stopped_s(self, since_s: float) -> float | None:
         """Return when a hold or a fault was first told after `since_s`; None: not yet."""
         return next((seen.time_s for seen in self.since(since_s) if seen.state in STOPPED), None)
@@ -112,6 +121,9 @@ class FaultWatch:
         velocities = profile.to_policy(np.array(message.velocity)) - self._still  # rates have no offset
         with self._node.changed:
             stamp_s = stamp_to_ns(message.header.stamp) / NS_PER_S
+            if (fault := message.header.frame_id) != self._in_force:
+                self._in_force, self._begun[fault] = fault, self._sampled_s
+            self._sampled_s = stamp_s
             self.stop.add(stamp_s, positions, velocities, np.array(message.effort))
             self._node.changed.notify_all()
 

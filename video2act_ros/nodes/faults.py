@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.core.priority import run_at_once
 from video2act_ros.core.whole_files import write_json
 from video2act_ros.nodes.demo_node import StackFailure
-from video2act_ros.nodes.fault_actions import Bench
+from video2act_ros.nodes.fault_actions import JUDGE_PRIORITY, Bench
 from video2act_ros.nodes.fault_catalogue import FAULTS, NAMES, Fault
 from video2act_ros.nodes.fault_trial import NO_REACTION, FaultResult, run_trial
 from video2act_ros.nodes.fault_watch import FaultWatch
@@ -99,6 +100,7 @@ def open_bench(options: FaultOptions, *, sim_time: bool) -> Iterator[Bench]:
                 STEP_S,
                 f"{UNSTEPPED_S:g} s of simulated time",
             )
+        node.get_logger().debug(run_at_once(JUDGE_PRIORITY))
         yield Bench(runner, node, FaultWatch(node, node.command_metrics["period_s"]))
 
 

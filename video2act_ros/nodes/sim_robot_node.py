@@ -116,6 +116,7 @@ class SimRobotNode(ManagedNode):
         with self.reporting("joints"):
             if self._true_joints.get_subscription_count():
                 message = _joint_state(time.time_ns(), positions, velocities)
+                message.header.frame_id = self._faults.fault  # from when on it is in force, for a judge
                 message.effort = torques.tolist()
                 self._true_joints.publish(message)
             spoilt = self._faults.joints(positions, velocities)

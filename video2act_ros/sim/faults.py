@@ -41,6 +41,11 @@ class FaultFilter:
         self._late: deque[tuple[int, ImageArray]] = deque()
 
     @property
+    def fault(self) -> str:
+        """What is in force."""
+        return self._fault
+
+    @property
     def clock_offset_ns(self) -> int:
         """How far the robot's clock has been stepped."""
         return self._offset_ns
