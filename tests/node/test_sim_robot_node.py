@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Bool, Float64MultiArray
+from std_msgs.msg import Bool, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from video2act_msgs.srv import ResetSimulation
@@ -248,3 +248,55 @@ def test_a_clock_fault_steps_the_published_clock(user, make_node):
     assert set_fault(user, "clock_step_forward").successful
     user.wait_for(lambda: stamp_to_ns(user.clock[-1].clock) > before_ns + 10e9, "the clock to step")
     user.wait_for(lambda: stamp_to_ns(user.joints[-1].header.stamp) > before_ns + 10e9, "the stamps to step")
+
+
+def test_an_inactive_controller_tells_so_and_does_not_act(user, robot_node):
+    """It subscribes and measures on; activated, it acts on what comes then."""
+    activity = []
+    user.create_subscription(String, "sim_robot/activity", user._keep(activity), qos.LATCHED)
+    user.wait_for(lambda: user.joints and activity and activity[-1].data == "active", "an active robot")
+    assert set_fault(user, "controller_inactive").successful
+    user.wait_for(lambda: activity[-1].data == "inactive", "the robot to tell")
+    before, goal = user.newest(), user.newest()
+    goal[WAIST] += 0.2
+    known = len(user.joints)
+
+    def measured(count):
+        user.send(goal)
+        return len(user.joints) > known + count
+
+    user.wait_for(lambda: measured(30), "joint states to go on")
+    np.testing.assert_allclose(user.newest(), before, atol=0.02)
+    assert set_fault(user, "none").successful
+    user.wait_for(lambda: activity[-1].data == "active", "the robot to tell")
+    user.wait_for(
+        lambda: measured(0) and abs(user.newest()[WAIST] - goal[WAIST]) < 0.05, "the joint to arrive"
+    )
+
+
+def test_a_deaf_robot_subscribes_to_no_commands(user, robot_node):
+    """Its subscription is gone from the graph, and comes back; stopping it leaves none behind."""
+    topic = user.trajectory.topic_name
+    user.wait_for(lambda: user.joints and user.count_subscribers(topic) == 1, "the robot to listen")
+    assert set_fault(user, "deaf").successful
+    user.wait_for(lambda: user.count_subscribers(topic) == 0, "the robot to be deaf")
+    assert set_fault(user, "none").successful
+    user.wait_for(lambda: user.count_subscribers(topic) == 1, "the robot to listen")
+    robot_node.trigger_deactivate()
+    user.wait_for(lambda: user.count_subscribers(topic) == 0, "the robot to be stopped")
+
+
+def test_with_servos_off_the_arm_falls(user, robot_node):
+    """Whatever is commanded; the undisturbed joint states name the fault in force."""
+    true = []
+    user.create_subscription(JointState, "sim_robot/true_joint_states", user._keep(true), qos.DATA)
+    user.wait_for(lambda: true and true[-1].header.frame_id == "none", "joint states")
+    before = user.newest()
+    assert set_fault(user, "servos_off").successful
+    user.wait_for(lambda: true[-1].header.frame_id == "servos_off", "the fault to be in force")
+
+    def fell():
+        user.send(before)
+        return np.abs(user.newest() - before).max() > 0.4
+
+    user.wait_for(fell, "the arm to fall")

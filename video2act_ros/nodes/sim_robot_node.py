@@ -20,6 +20,7 @@ from video2act_ros.ros.command_inputs import CommandReader
 from video2act_ros.ros.command_outputs import MESSAGE_TYPES
 from video2act_ros.ros.convert import ns_to_stamp
 from video2act_ros.ros.convert_images import IMAGE_MESSAGES, message_from_frame
+from video2act_ros.ros.driver_activity import DriverActivity
 from video2act_ros.ros.environment import resolve_profile
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.process import run_node
@@ -64,7 +65,8 @@ class SimRobotNode(ManagedNode):
             self.create_publisher(Clock, "/clock", qos.DATA) if self.config.publish_clock else None
         )
         self._faults = FaultFilter(self.config.image_noise)
-        self._faults.set(self.config.fault)
+        self._activity = DriverActivity(self)
+        self._listening: list[Any] = []  # subscriptions to commands
         self._robot = LiveRobot(
             get_task(self.config.task),
             ArmDriver(self.profile.joints, self.config.command_timeout_s, self.profile.command_speed),
@@ -83,14 +85,14 @@ class SimRobotNode(ManagedNode):
     def start(self) -> None:
         """Start the physics and the cameras, then listen."""
         self._robot.start(self._seed)
-        for output in self.profile.commands:
-            self._listen(output)
+        self._follow_fault()
         self.create_service(ResetSimulation, "~/reset", self._reset)
         self._new_episode = self.create_client(NewEpisode, "new_episode")
         self.create_timer(METRICS_PERIOD_S, self._publish_metrics)
 
     def stop(self) -> None:
-        """Stop both threads."""
+        """Stop to listen, and both threads."""
+        self._stop_listening()
         if robot := getattr(self, "_robot", None):
             robot.stop()
 
@@ -101,8 +103,20 @@ class SimRobotNode(ManagedNode):
 
     def config_changed(self, previous: NodeConfig) -> None:
         """Follow the `fault` parameter."""
-        if hasattr(self, "_faults"):
-            self._faults.set(self.config.fault)
+        if self.state_name == "active":
+            self._follow_fault()
+
+    def _follow_fault(self) -> None:
+        """Do wrong what the parameter says, and nothing else any more."""
+        fault = self.config.fault
+        self._faults.set(fault)
+        self._robot.set_power(fault != "servos_off")
+        self._activity.tell(fault != "controller_inactive")
+        if fault == "deaf":
+            self._stop_listening()
+        elif not self._listening:
+            for output in self.profile.commands:
+                self._listen(output)
 
     # -- out ----------------------------------------------------------------------------------------
 
@@ -158,16 +172,29 @@ class SimRobotNode(ManagedNode):
 
     # -- in -----------------------------------------------------------------------------------------
 
+    def _stop_listening(self) -> None:
+        for subscription in getattr(self, "_listening", ()):
+            self.destroy_subscription(subscription)
+        self._listening = []
+
     def _listen(self, output: CommandOutput) -> None:
         reader = CommandReader(output)
 
         def receive(message: Any) -> None:
+            if self._faults.fault == "controller_inactive":
+                return
+
             def apply(driver: ArmDriver, time_s: float) -> None:
                 driver.command(*reader.read(message, time_s, self._stamp(time_s)), time_s)
 
             self._robot.command(apply)
 
-        self.subscribe(MESSAGE_TYPES[output.type], output.topic, receive, qos.COMMAND)
+        def guarded(message: Any) -> None:
+            with self.reporting(output.topic):
+                receive(message)
+
+        kind = MESSAGE_TYPES[output.type]
+        self._listening.append(self.create_subscription(kind, output.topic, guarded, qos.COMMAND))
 
     def _reset(
         self, request: ResetSimulation.Request, response: ResetSimulation.Response

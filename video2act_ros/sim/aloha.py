@@ -20,6 +20,9 @@ GRIPPERS = tuple(JOINT_NAMES.index(f"{arm}_gripper") for arm in ARMS)
 GRIPPER_CLOSED_M = 0.01844
 GRIPPER_OPEN_M = 0.058
 
+LIMP_FRICTION = 0.02
+"""Share of the scene's joint friction without power: that of the powered servos would hold the arms up."""
+
 CUBE_REST_HEIGHT_M = 0.02  # half the cube's side: it lies on the table
 
 # ALOHA's rest pose of one arm [rad], gripper [m].
@@ -63,6 +66,8 @@ class AlohaSim:
         self._cube_qpos = int(self.model.joint(_CUBE_JOINT).qposadr[0])
         self._cube_geom = int(self.model.geom(_CUBE_GEOM).id)
         self._targets = START_POSITIONS.copy()
+        self._powered = True
+        self._friction = self.model.dof_frictionloss[self._dofs].copy()
         self.reset()
 
     def reset(self, cube_pose: Array | None = None, positions: Array | None = None) -> None:
@@ -98,9 +103,22 @@ class AlohaSim:
         self._data.ctrl[self._controls] = self._targets
         self._data.ctrl[self._mirror_controls] = -self._targets[list(GRIPPERS)]
 
+    def set_power(self, powered: bool) -> None:
+        """Switch the servos of both arms on, with the targets then in force, or off: the arms fall."""
+        self._powered = powered
+        self.model.dof_frictionloss[self._dofs] = self._friction * (1.0 if powered else LIMP_FRICTION)
+
     def step(self, n: int = 1) -> None:
         """Advance `n` physics steps of `step_s`."""
-        mujoco.mj_step(self.model, self._data, n)
+        if self._powered:
+            mujoco.mj_step(self.model, self._data, n)
+            return
+        data = self._data
+        for _ in range(n):  # a servo whose target is where its joint is pulls at nothing
+            data.ctrl[self._controls] = data.qpos[self._qpos]
+            data.ctrl[self._mirror_controls] = data.qpos[self._mirror_qpos]
+            mujoco.mj_step(self.model, data)
+        self.set_targets(self._targets)
 
     @property
     def time_s(self) -> float:

@@ -24,7 +24,9 @@ class FaultFilter:
     `freeze_<camera>` repeats the last pixels with new stamps, `drop_<camera>` passes nothing,
     `delay_<camera>` passes images 0.5 s late with their true stamps, `black_<camera>` passes sensor noise
     only, `joint_states_stop` nothing, `joint_states_nan` NaN. `clock_step_forward` and `clock_step_back`
-    move the clock by 10 s once, when they are set; it goes on from there after they end.
+    move the clock by 10 s once, when they are set; it goes on from there after they end. Three are no matter of data
+    and only told here: `servos_off` (the arms are limp), `controller_inactive` (commands arrive and are not acted
+    on) and `deaf` (nobody subscribes to commands).
 
     `set` may be called from any thread; `images` and `joints` each belong to one thread.
     """

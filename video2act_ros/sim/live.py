@@ -134,6 +134,11 @@ class LiveRobot:
             late_s = min(max(time.monotonic() - self._due_s, 0.0), MAX_LAG_S) if self._started_s else 0.0
             apply(self._driver, self._time_s + late_s)
 
+    def set_power(self, powered: bool) -> None:
+        """Switch the arms' servos on or off."""
+        with self._lock:
+            self._sim.set_power(powered)
+
     def abandoned_s(self) -> float | None:
         """Return since when [s] commands have failed to come in mid-motion; None: all is well."""
         with self._lock:

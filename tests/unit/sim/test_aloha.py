@@ -111,3 +111,20 @@ def test_the_same_targets_give_the_same_motion() -> None:
         sim.set_targets(START_POSITIONS + 0.01)
         sim.step(100)
     np.testing.assert_array_equal(first.snapshot(), second.snapshot())
+
+
+def test_without_power_the_arms_fall_and_with_it_they_go_to_their_targets():
+    """A fault of the simulated robot: servos off, then on again. What is commanded meanwhile counts then."""
+    sim = AlohaSim()
+    start, friction = sim.positions(), sim.model.dof_frictionloss.copy()
+    sim.set_power(False)
+    sim.set_targets(start)
+    for _ in range(20):
+        sim.step(25)
+    assert np.abs(sim.positions() - start).max() > 0.5
+    assert np.array_equal(sim.targets(), start)
+    sim.set_power(True)
+    for _ in range(20):
+        sim.step(25)
+    assert np.allclose(sim.positions()[:6], start[:6], atol=0.05)
+    assert np.array_equal(sim.model.dof_frictionloss, friction)

@@ -19,6 +19,9 @@ SIM_FAULTS = (
     "joint_states_nan",
     "clock_step_forward",
     "clock_step_back",
+    "servos_off",
+    "controller_inactive",
+    "deaf",
 )
 """What the simulated robot can be told to do wrong."""
 
