@@ -31,6 +31,9 @@ PUSHED_NM = 2.0
 PUSHED_S = 0.1
 """How long a blow lasts in the joints' speeds."""
 
+LEAP_S = 0.5
+"""How long an arm may leap when its servos get their power back; no obstacle excuses its speed meanwhile."""
+
 
 def braking_time_s(profile: RobotProfile) -> float:
     """Return how long the slowest joint needs from full speed to rest, within acceleration and jerk limits."""
@@ -46,7 +49,8 @@ class StopCheck:
 
     An arm stands from the start of a window of `WINDOW_S` on in which no arm joint moves by more than
     `STILL_RAD`. Grippers do not count: fingers chatter on what they hold. Speeds are judged where no contact
-    pushes the arm: what an obstacle does to a joint is no command's doing.
+    pushes the arm: what an obstacle does to a joint is no command's doing. Nor is what an arm without power does;
+    but when it has come back, every speed counts, for an arm that leaps from what it lies on is thrown.
     """
 
     def __init__(self, limits: JointLimits, arm: NDArray[np.bool_]) -> None:
@@ -58,20 +62,44 @@ class StopCheck:
         self._recent: deque[tuple[float, Vector]] = deque()  # just over one window
         self._still_s: list[float] = []  # starts of windows in which the arm stood
         self.speed = 0.0  # of the fastest arm joint in the newest sample [rad/s]
+        self.travel = 0.0  # farthest of an arm joint from the first sample [rad]
         self.samples = 0
         self.pushed = 0  # samples whose speeds were not judged
         self._pushed_s = -np.inf  # when a contact last pushed the arm
+        self._limp_s = -np.inf  # when the arm last had no power
+        self._first: Vector | None = None
         self.outside = 0  # samples outside the limits + 10 %
         self.largest_speed = 0.0  # of all samples and joints, as a share of its limit
         self.fastest_joint = 0  # whose that was
 
-    def add(self, time_s: float, positions: Vector, velocities: Vector, torques: Vector) -> None:
-        """Take the next sample: (J,) positions and velocities in policy units, torques by contacts [N m]."""
+    def add(
+        self,
+        time_s: float,
+        positions: Vector,
+        velocities: Vector,
+        torques: Vector,
+        *,
+        powered: bool = True,
+    ) -> None:
+        """Take the next sample.
+
+        Args:
+            time_s: when it was measured.
+            positions: (J,) in policy units.
+            velocities: (J,) in policy units.
+            torques: (J,) by contacts [N m].
+            powered: whether the servos have power.
+        """
         self.speed = float(np.max(np.abs(velocities[self._arm])))
+        self._first = positions if self._first is None else self._first
+        self.travel = max(self.travel, float(np.max(np.abs(positions - self._first)[self._arm])))
         bad = bool(np.any(positions < self._low) or np.any(positions > self._high))
         if np.any(np.abs(torques[self._arm]) > PUSHED_NM):
             self._pushed_s = time_s
-        pushed = time_s - self._pushed_s <= PUSHED_S
+        if not powered:
+            self._limp_s = time_s
+        returned = 0.0 < time_s - self._limp_s <= LEAP_S
+        pushed = not powered or (time_s - self._pushed_s <= PUSHED_S and not returned)
         self.pushed += pushed
         shares = np.abs(velocities) / self._limits.velocity_max * (not pushed)
         joint = int(np.argmax(shares))

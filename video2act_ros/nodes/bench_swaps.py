@@ -26,6 +26,7 @@ from video2act_ros.ros import environment, qos
 from video2act_ros.ros.bundle_switch import SYSTEMS, bundle_status_topic
 from video2act_ros.ros.convert import stamp_to_ns
 from video2act_ros.ros.runner import StackRunner
+from video2act_ros.ros.stack import SIM
 
 STEP_S = 60.0
 MISSED_LIMIT = 1e-3  # of all control ticks
@@ -105,7 +106,7 @@ def run_bench_swaps(options: SwapOptions, progress: Callable[[int], None]) -> di
     with tempfile.TemporaryDirectory() as folder:
         bundles = (first, copy_renamed(first, Path(folder) / first.name))
         both = {"system1_bundle": str(first), "system2_bundle": str(first)}
-        with simulated_stack(options, logs, **both) as (stack, node):
+        with simulated_stack(options, logs, SIM, **both) as (stack, node):
             report = _measure(options, bundles, stack, node, progress)
     write_json(options.report, report)
     return report

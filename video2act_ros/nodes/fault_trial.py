@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 
 from std_srvs.srv import Trigger
 
 from video2act_msgs.msg import RunState
+from video2act_ros.control.stop_check import STILL_RAD
 from video2act_ros.nodes.demo_node import StackFailure
-from video2act_ros.nodes.fault_actions import Bench
+from video2act_ros.nodes.fault_bench import Bench
 from video2act_ros.nodes.fault_catalogue import Fault
 
 FAST_RAD_S = 0.3  # a fault begins while some arm joint is faster
@@ -18,6 +20,7 @@ ENGAGE_S = 60.0  # on a loaded machine chunks are often too old to engage on
 PATIENCE_S = 3.0  # beyond the bound, so that a late stop is measured and not merely missed
 TOLD_S = 3.0  # /diagnostics comes once a second
 RECOVERY_S = 120.0  # a restarted system loads its libraries and its model
+LOOK_S = 2.0  # after engaging, in which nothing may move: longer than until the first commands would move it
 DRIVEN_COMMANDS = 25
 DRIVEN_CHUNKS = 2
 NO_REACTION = "none"
@@ -27,8 +30,9 @@ NO_REACTION = "none"
 class FaultResult:
     """What became of one fault; durations in seconds.
 
-    `outcome` is the gravest seen: slow, hold, fault or driver_hold; `none` where nothing reacted.
-    `stopped_within_s` counts from the fault to the measured standstill; None where the arm did not stop.
+    `outcome` is the gravest seen: slow, hold, fault or driver_hold; `refused` where nothing moved, as it should;
+    `none` where nothing reacted. `stopped_within_s` counts from the fault to the measured standstill; None where
+    the arm did not stop.
     """
 
     name: str
@@ -53,9 +57,13 @@ class FaultResult:
 def run_trial(fault: Fault, bench: Bench, seed: int) -> FaultResult:
     """Reset the simulation to `seed`, engage, break it in mid-motion, measure, undo, and drive on.
 
+    A fault that `refuses` is made first, and nothing may move when the arm is engaged.
+
     Raises:
         StackFailure: the stack did not even get as far as a moving arm.
     """
+    if fault.refuses:
+        return _run_refusal(fault, bench, seed)
     node, watch = bench.node, bench.watch
     node.prepare(seed, STEP_S)
     with node.changed:
@@ -66,37 +74,67 @@ def run_trial(fault: Fault, bench: Bench, seed: int) -> FaultResult:
         node.wait_for(lambda: watch.engaged and watch.stop.speed > FAST_RAD_S, STEP_S, "the arm to move fast")
         called_s = time.time()
         started_s = begin() or called_s
-        stood_s = _wait_for_stop(bench, started_s, bound_s)
-        reason = _wait_for_reason(bench, started_s, fault.says)
-        outcome = _outcome(bench, started_s, stood_s)
+        why = fault.says if fault.operated else ""
+        stood_s = _wait_for_stop(bench, started_s, bound_s, why)
+        reason = _wait_for_reason(bench, called_s, fault.says)
+        outcome = _outcome(bench, called_s, stood_s)
+    stopped_s = None if stood_s is None else round(stood_s - started_s, 3)
+    return _finish(fault, bench, outcome, stopped_s, reason)
+
+
+def _run_refusal(fault: Fault, bench: Bench, seed: int) -> FaultResult:
+    """Break something in shadow, engage, and see that the arm stays where it is; undo, and drive."""
+    node, watch = bench.node, bench.watch
+    node.prepare(seed, STEP_S)
+    with fault.action(bench) as begin:
+        begin()
+        node.prepare(seed, RECOVERY_S)  # a command node that was started anew needs a chunk, too
+        with node.changed:
+            watch.begin()
+        asked_s = time.time()
+        answer = node.call(node.engage_client, Trigger.Request())
+        refused = not answer.success and bool(re.search(fault.says, answer.message, re.IGNORECASE))
+        node.reached(lambda: watch.stop.travel > STILL_RAD, LOOK_S)
+        with node.changed:
+            given_up = watch.reason(asked_s, fault.says)
+            moved = watch.stop.travel > STILL_RAD
+    outcome = "refused" if not moved and (refused or given_up) else NO_REACTION
+    reason = answer.message if not answer.success else given_up or "it was engaged"
+    return _finish(fault, bench, outcome, None if moved else 0.0, reason)
+
+
+def _finish(
+    fault: Fault, bench: Bench, outcome: str, stopped_within_s: float | None, reason: str
+) -> FaultResult:
+    """Drive the arm again, let it go, and put everything together."""
+    watch = bench.watch
     obstacle = _recover(bench)
-    recovered = obstacle is None
     watch.commands.recording = False
-    if recovered:
-        node.disengage(STEP_S)
+    if obstacle is None:
+        bench.node.disengage(STEP_S)
     return FaultResult(
         name=fault.name,
         outcome=outcome,
-        stopped_within_s=None if stood_s is None else round(stood_s - started_s, 3),
-        bound_s=round(bound_s, 3),
+        stopped_within_s=stopped_within_s,
+        bound_s=round(fault.bound_s(bench.node.profile), 3),
         limit_violations=watch.violations,
         reason_reported=reason,
-        recovered=recovered,
+        recovered=obstacle is None,
         detail=watch.detail if obstacle is None else f"{watch.detail}; not recovered: {obstacle}",
     )
 
 
-def _wait_for_stop(bench: Bench, started_s: float, bound_s: float) -> float | None:
-    """Wait until the arm stands because it was told to, or because nobody commands it; return when.
+def _wait_for_stop(bench: Bench, started_s: float, bound_s: float, why: str) -> float | None:
+    """Wait until the arm stands because it was told to, for a reason that matches `why`, or because nobody commands it.
 
-    A standstill before the hold is told is the motion's own pause and does not count.
+    Return when. A standstill before the hold is told is the motion's own pause and does not count.
     """
     node, watch = bench.node, bench.watch
 
     def stood_s() -> float | None:
         if not bench.commanding:
             return watch.stop.stood_at_s(started_s)
-        told_s = watch.stopped_s(started_s)
+        told_s = watch.stopped_s(started_s, why)
         return None if told_s is None else watch.stop.stood_at_s(told_s)
 
     node.reached(lambda: stood_s() is not None, bound_s + PATIENCE_S)
@@ -130,21 +168,29 @@ def _recover(bench: Bench) -> str | None:
     """Re-engage where that is needed; return what keeps the arm from being driven by new chunks, None: nothing."""
     node, watch = bench.node, bench.watch
     undone_s = time.time()
+    deadline_s = time.monotonic() + RECOVERY_S
     try:
         node.wait_for(lambda: bool(watch.since(undone_s)), RECOVERY_S, "the command node")
-        if watch.states[-1].state in (RunState.FAULT, RunState.SHADOW):
-            node.call(node.disengage_client, Trigger.Request())
-            node.engage(RECOVERY_S)
         chunks, commands = node.chunks, watch.commands.commands
-        node.wait_for(
-            lambda: (
-                watch.engaged
-                and node.chunks >= chunks + DRIVEN_CHUNKS
+
+        def released() -> bool:
+            return watch.states[-1].state in (RunState.FAULT, RunState.SHADOW)
+
+        def driven() -> bool:
+            enough = (
+                node.chunks >= chunks + DRIVEN_CHUNKS
                 and watch.commands.commands >= commands + DRIVEN_COMMANDS
-            ),
-            RECOVERY_S,
-            "the arm to be driven again",
-        )
+            )
+            return watch.engaged and enough
+
+        while not driven():
+            if released():
+                node.call(node.disengage_client, Trigger.Request())
+                node.engage(RECOVERY_S)
+                node.wait_for(lambda: not released(), STEP_S, "the arm to be engaged")
+                chunks, commands = node.chunks, watch.commands.commands
+            left_s = deadline_s - time.monotonic()
+            node.wait_for(lambda: driven() or released(), left_s, "the arm to be driven again")
     except StackFailure as error:
         with node.changed:
             state = watch.states[-1] if watch.states else None

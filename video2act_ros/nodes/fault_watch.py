@@ -20,6 +20,7 @@ from video2act_ros.ros import qos
 from video2act_ros.ros.convert import stamp_to_ns
 
 STOPPED = (RunState.HOLDING, RunState.FAULT)
+NO_FAULT, SERVOS_OFF = "none", "servos_off"  # of the simulated robot
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,9 @@ class FaultWatch:
         self._arm = ~np.array([joint.gripper for joint in profile.joints])
         self._still = profile.to_policy(np.zeros(len(profile.joints)))
         self.commands = CommandWatch(node, period_s)
-        self._begun: dict[str, float] = {}  # when the simulated robot's faults came into force [s]
-        self._in_force = "none"
-        self._sampled_s = time.time()
+        self.sim_fault = NO_FAULT  # of the simulated robot, in force now
+        self.sim_fault_s = 0.0  # since when [s]: its last sample before
+        self.sampled_s = 0.0  # when the newest joints were measured
         self.begin()
         self.commands.recording = False
         node.create_subscription(JointState, "sim_robot/true_joint_states", self._on_joints, qos.DATA)
@@ -65,7 +66,6 @@ class FaultWatch:
         """Forget everything and record from now on."""
         self.states: list[StateSeen] = []
         self.told: list[tuple[float, str]] = []  # time [s] and text of what nodes tell on /diagnostics
-        self._begun.clear()
         self.stop = StopCheck(self._limits, self._arm)
         self.commands.begin()
         self.commands.recording = True
@@ -101,13 +101,16 @@ class FaultWatch:
         """Return the run states that arrived at `time_s` or later."""
         return [seen for seen in self.states if seen.time_s >= time_s]
 
-    def begun_s(self, fault: str) -> float | None:
-        """Return when the simulated robot's `fault` came into force: at its last sample before; None: not yet."""
-        return self._begun.get(fault)
-
-    def stopped_s(self, since_s: float) -> float | None:
-        """Return when a hold or a fault was first told after `since_s`; None: not yet."""
-        return next((seen.time_s for seen in self.since(since_s) if seen.state in STOPPED), None)
+    def stopped_s(self, since_s: float, pattern: str = "") -> float | None:
+        """Return when a hold or a fault was first told after `since_s` for a reason that matches; None: not yet."""
+        return next(
+            (
+                seen.time_s
+                for seen in self.since(since_s)
+                if seen.state in STOPPED and re.search(pattern, seen.reason, re.IGNORECASE)
+            ),
+            None,
+        )
 
     def reason(self, since_s: float, pattern: str) -> str | None:
         """Return the first reason or diagnostic since `since_s` that the regular expression finds."""
@@ -121,10 +124,11 @@ class FaultWatch:
         velocities = profile.to_policy(np.array(message.velocity)) - self._still  # rates have no offset
         with self._node.changed:
             stamp_s = stamp_to_ns(message.header.stamp) / NS_PER_S
-            if (fault := message.header.frame_id) != self._in_force:
-                self._in_force, self._begun[fault] = fault, self._sampled_s
-            self._sampled_s = stamp_s
-            self.stop.add(stamp_s, positions, velocities, np.array(message.effort))
+            if (fault := message.header.frame_id) != self.sim_fault:
+                self.sim_fault, self.sim_fault_s = fault, self.sampled_s
+            self.sampled_s = stamp_s
+            powered = fault != SERVOS_OFF
+            self.stop.add(stamp_s, positions, velocities, np.array(message.effort), powered=powered)
             self._node.changed.notify_all()
 
     def _on_state(self, message: RunState) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.core.priority import run_at_once
 from video2act_ros.core.whole_files import write_json
 from video2act_ros.nodes.demo_node import StackFailure
-from video2act_ros.nodes.fault_actions import JUDGE_PRIORITY, Bench
+from video2act_ros.nodes.fault_bench import JUDGE_PRIORITY, Bench
 from video2act_ros.nodes.fault_catalogue import FAULTS, NAMES, Fault
 from video2act_ros.nodes.fault_trial import NO_REACTION, FaultResult, run_trial
 from video2act_ros.nodes.fault_watch import FaultWatch
 from video2act_ros.nodes.sim_stack import simulated_stack
 from video2act_ros.ros import environment
+from video2act_ros.ros.stack import COMMAND, SIM
 
+FAULTY = "faulty_command_node"  # the command node, with what makes it go wrong
 STEP_S = 60.0
 UNSTEPPED_S = 15.0  # simulated time before a clock may step back by 10 s
 TABLE_BEGIN, TABLE_END = "<!-- faults: begin -->", "<!-- faults: end -->"
@@ -73,7 +75,7 @@ def run_faults(
                     progress(fault.name, None)
                     results.append(judge_fault(fault, bench, options.seed))
                     progress(fault.name, results[-1])
-                    intact = results[-1].recovered
+                    intact = results[-1].recovered and not fault.operated
     return results
 
 
@@ -92,7 +94,8 @@ def open_bench(options: FaultOptions, *, sim_time: bool) -> Iterator[Bench]:
     """Start the simulated stack and what listens to it; stop both at the end."""
     environment.prepare()
     arguments = {"use_sim_time": str(sim_time).lower(), "params_file": options.params_file}
-    with simulated_stack(options, options.logs, **arguments) as (runner, node):
+    specs = tuple(replace(spec, program=FAULTY) if spec is COMMAND else spec for spec in SIM)
+    with simulated_stack(options, options.logs, specs, **arguments) as (runner, node):
         node.wait_for(lambda: bool(node.command_metrics), STEP_S, "the command node's figures")
         if sim_time:
             node.wait_for(

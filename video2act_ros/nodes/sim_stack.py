@@ -14,8 +14,8 @@ from video2act_ros.nodes.demo_node import DemoNode, StackFailure
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.spinning import spinning
-from video2act_ros.ros.stack import SIM
 from video2act_ros.ros.start import start_ros
+from video2act_ros.ros.stack import SIM, NodeSpec
 from video2act_ros.sim.tasks import get_task
 
 STARTUP_LIMIT_S = 120.0  # cold imports on a loaded two-core machine
@@ -59,12 +59,15 @@ def spinning_node(address: StackAddress) -> Iterator[DemoNode]:
 
 
 @contextmanager
-def simulated_stack(wanted: SimStack, logs: Path, **arguments: str) -> Iterator[tuple[StackRunner, DemoNode]]:
+def simulated_stack(
+    wanted: SimStack, logs: Path, specs: tuple[NodeSpec, ...] = SIM, **arguments: str
+) -> Iterator[tuple[StackRunner, DemoNode]]:
     """Start the stack and a client of it; yield both once System 1 has sent a chunk. Stop both at the end.
 
     Args:
         wanted: what is simulated, and with which bundle.
         logs: folder of the nodes' logs.
+        specs: the nodes.
         arguments: further launch arguments.
 
     Raises:
@@ -78,7 +81,7 @@ def simulated_stack(wanted: SimStack, logs: Path, **arguments: str) -> Iterator[
         "instruction": get_task(wanted.task).instruction,
         "task": wanted.task,
     }
-    with StackRunner(SIM, given | arguments, logs) as stack, spinning_node(wanted) as node:
+    with StackRunner(specs, given | arguments, logs) as stack, spinning_node(wanted) as node:
         stack.watch(node.changed)
         node.wait_for(
             lambda: bool(stack.failed()) or node.chunks > 0, STARTUP_LIMIT_S, "System 1's first chunk"

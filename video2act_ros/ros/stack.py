@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from video2act_ros.core.config import (
@@ -32,11 +32,15 @@ class WhenEnded(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """One node: its executable, the configuration that names it, and what its end means."""
+    """One node: its executable, the configuration that names it, what its end means, and what is run for it.
+
+    `program` names another module of `nodes` that runs in the executable's place; empty: its own.
+    """
 
     executable: str
     config: type[NodeConfig]
     when_ended: WhenEnded = WhenEnded.END_STACK
+    program: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -46,7 +50,7 @@ class NodeSpec:
     @property
     def module(self) -> str:
         """Python module that runs it."""
-        return f"{PACKAGE}.nodes.{self.executable}"
+        return f"{PACKAGE}.nodes.{self.program or self.executable}"
 
 
 SYSTEM2 = NodeSpec("system2_node", System2Config, WhenEnded.RESPAWN)

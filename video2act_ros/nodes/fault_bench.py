@@ -1,0 +1,50 @@
+"""The running stack that faults are made in, and what a fault's action is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Union
+
+from video2act_ros.nodes.demo_node import DemoNode
+from video2act_ros.nodes.fault_watch import FaultWatch
+from video2act_ros.ros.runner import StackRunner
+
+ANSWER_S = 10.0
+RESTART_S = 60.0  # a command node on a loaded machine
+JUDGE_PRIORITY = 20  # SCHED_FIFO, below the command process: what measures must not itself be late
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A running stack with the simulated robot, and what listens to it."""
+
+    stack: StackRunner
+    node: DemoNode
+    watch: FaultWatch
+
+    @property
+    def commanding(self) -> bool:
+        """Whether the command node runs: it has neither ended nor been stopped."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended and was waited for
+            stat = Path(f"/proc/{self.stack.pid('command_node')}/stat").read_text()
+            return stat.rpartition(")")[2].split()[0] not in ("T", "Z")
+        return False
+
+
+Begin = Callable[[], Union[float, None]]
+"""Begins a fault; returns since when it is in force [s] where that was not at once."""
+
+Action = Callable[[Bench], contextlib.AbstractContextManager[Begin]]
+"""Prepares a fault: entering yields the function that begins it, leaving undoes it."""
+
+
+def wait_for_listener(node: DemoNode, publisher: Any, topic: str, count: int) -> None:
+    """Wait until the command node, and `count` listeners in all, would hear what is published."""
+    node.wait_for(
+        lambda: publisher.get_subscription_count() >= count,
+        ANSWER_S,
+        f"the command node to listen to {topic}",
+    )
