@@ -17,6 +17,7 @@ OUTCOMES = {
     "joint_states_stop": "hold",
     "second_publisher": "fault",
     "estop_in_motion": "fault",
+    "policy_raises": "fault",
     "old_epoch_chunk": "hold",
     "kill_system2": "hold",
     "pause_command": "driver_hold",

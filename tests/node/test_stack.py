@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from video2act_ros.ros.launch_arguments import ARGUMENTS, arguments_of, check_ar
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.stack import (
+    COMMAND,
     MOCK,
     MOCK_DRIVER,
     REAL_ROBOT,
@@ -108,6 +110,15 @@ def test_every_node_is_installed_as_an_executable():
     assert set(re.findall(r'"(\w+)"', listed[1])) == {spec.executable for spec in ALL}
     for spec in ALL:
         assert callable(importlib.import_module(spec.module).main)
+
+
+def test_another_program_can_run_in_a_nodes_place(tmp_path):
+    """It keeps the node's name, parameters and id, and the place in the stack's list."""
+    other = replace(COMMAND, program="faulty_command_node")
+    assert other == COMMAND
+    assert importlib.import_module(other.module).FaultyCommandNode.CONFIG is COMMAND.config
+    line = StackRunner((other,), {}, tmp_path).command(other, tmp_path / "parameters.yaml")
+    assert "video2act_ros.nodes.faulty_command_node" in line
 
 
 def test_overrides_reach_the_nodes_that_an_argument_names():

@@ -41,6 +41,10 @@ def faults_command(
     namespace: NamespaceOption = "",
     seed: SceneSeedOption = DEVELOPMENT_SEED,
     params_file: ParamsFileOption = "",
+    load: Annotated[int, typer.Option(help="busy processes beside the stack", min=0, max=64)] = 0,
+    repeat: Annotated[
+        int, typer.Option(help="sweeps in a row; the table shows each fault's worst", min=1)
+    ] = 1,
 ) -> None:
     """Inject faults into the real processes while the simulated arm moves; exit with 1 if one is not borne.
 
@@ -48,15 +52,25 @@ def faults_command(
     stack must go on once the fault is over.
     """
     environment.prepare(may_restart=True)
-    from video2act_ros.nodes.faults import FaultOptions, write_markdown
+    from video2act_ros.nodes.faults import FaultOptions, worst_of, write_markdown
 
     options = FaultOptions(
-        tuple(only or ()), bundle, robot, namespace, "lift", seed, FOLDER / "logs", params_file
+        names=tuple(only or ()),
+        bundle=bundle,
+        robot=robot,
+        namespace=namespace,
+        task="lift",
+        seed=seed,
+        logs=FOLDER / "logs",
+        params_file=params_file,
+        load=load,
+        repeat=repeat,
     )
     results = _run(options, json_file)
+    worst, measured_on = worst_of(results), machine(load, repeat)
     if markdown is not None:
-        write_markdown(markdown, results, machine())
-    console.print(_table(results))
+        write_markdown(markdown, worst, measured_on)
+    console.print(_table(worst, measured_on))
     console.print(f"results {json_file}, node logs {options.logs}")
     if not all(result.passed for result in results):
         raise typer.Exit(1)
@@ -66,7 +80,7 @@ def _run(options: FaultOptions, json_file: Path) -> list[FaultResult]:
     """Inject the faults; tell each result and write it at once, so that an interrupted run leaves what it has."""
     from video2act_ros.nodes.faults import choose_faults, run_faults, write_results
 
-    total = len(choose_faults(options.names))
+    total = len(choose_faults(options.names)) * options.repeat
     results: list[FaultResult] = []
     with console.status("starting the stack") as status:
 
@@ -86,13 +100,16 @@ def _run(options: FaultOptions, json_file: Path) -> list[FaultResult]:
     return results
 
 
-def machine() -> str:
-    """Return what the figures were measured on."""
-    return f"{os.cpu_count()} CPU cores ({platform.machine()}), load {os.getloadavg()[1]:.1f}"
+def machine(load: int = 0, repeat: int = 1) -> str:
+    """Return what the figures were measured on: beside `load` busy processes of ours, in `repeat` sweeps."""
+    text = f"{os.cpu_count()} CPU cores ({platform.machine()}), load {os.getloadavg()[1]:.1f}"
+    text += f", {load} busy processes beside the stack" if load else ""
+    return text + (f"; the worst of {repeat} sweeps" if repeat > 1 else "")
 
 
-def _table(results: list[FaultResult]) -> Table:
-    table = Table(title=f"{sum(result.passed for result in results)} of {len(results)} faults borne")
+def _table(results: list[FaultResult], measured_on: str) -> Table:
+    borne = f"{sum(result.passed for result in results)} of {len(results)} faults borne"
+    table = Table(title=f"{borne} ({measured_on})")
     for heading in ("fault", "outcome", "stopped \\[s]", "bound \\[s]", "violations", "recovered"):
         table.add_column(heading, justify="right" if "[s]" in heading else "left")
     for result in results:

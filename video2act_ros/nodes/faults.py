@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +24,7 @@ from video2act_ros.ros.stack import COMMAND, SIM
 FAULTY = "faulty_command_node"  # the command node, with what makes it go wrong
 STEP_S = 60.0
 UNSTEPPED_S = 15.0  # simulated time before a clock may step back by 10 s
+_BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # not longer than this process
 TABLE_BEGIN, TABLE_END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 
@@ -37,6 +40,10 @@ class FaultOptions:
     seed: int
     logs: Path
     params_file: str = ""
+    load: int = 0
+    """Busy processes that run beside the stack."""
+    repeat: int = 1
+    """Sweeps in a row."""
 
 
 def choose_faults(names: tuple[str, ...]) -> tuple[Fault, ...]:
@@ -54,7 +61,7 @@ def choose_faults(names: tuple[str, ...]) -> tuple[Fault, ...]:
 def run_faults(
     options: FaultOptions, progress: Callable[[str, FaultResult | None], None]
 ) -> list[FaultResult]:
-    """Run one trial per fault; trials share a stack as long as it recovers from them.
+    """Run one trial per fault and sweep; trials share a stack as long as it recovers from them.
 
     Args:
         progress: called as (name, None) before and (name, result) after each trial.
@@ -63,6 +70,11 @@ def run_faults(
         StackFailure: a stack did not come up.
         ConfigurationError: an option is wrong.
     """
+    with busy_processes(options.load):
+        return [result for _ in range(options.repeat) for result in _sweep(options, progress)]
+
+
+def _sweep(options: FaultOptions, progress: Callable[[str, FaultResult | None], None]) -> list[FaultResult]:
     faults = choose_faults(options.names)
     results = []
     for sim_time in (False, True):
@@ -77,6 +89,33 @@ def run_faults(
                     progress(fault.name, results[-1])
                     intact = results[-1].recovered and not fault.operated
     return results
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[tuple[int, ...]]:
+    """Keep so many processes busy meanwhile, each in a session of its own; yield their ids."""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", _BUSY], stdin=subprocess.DEVNULL, start_new_session=True)
+        for _ in range(count)
+    ]
+    try:
+        yield tuple(process.pid for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def worst_of(results: list[FaultResult]) -> list[FaultResult]:
+    """Return one result per fault, in the order of their first ones: one that was not borne, else the slowest."""
+
+    def badness(result: FaultResult) -> tuple[bool, float]:
+        return not result.passed, result.stopped_within_s or 0.0
+
+    by_name: dict[str, list[FaultResult]] = {}
+    for result in results:
+        by_name.setdefault(result.name, []).append(result)
+    return [max(group, key=badness) for group in by_name.values()]
 
 
 def judge_fault(fault: Fault, bench: Bench, seed: int) -> FaultResult:

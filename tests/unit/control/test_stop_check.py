@@ -81,3 +81,23 @@ def test_braking_time_is_that_of_a_jerk_limited_stop(robot_profile):
     """1 rad/s at 4 rad/s² and 100 rad/s³: the deceleration is built up, kept and taken back."""
     arm_s = 1.0 / 4.0 + 4.0 / 100.0
     assert braking_time_s(robot_profile) == pytest.approx(arm_s)
+
+
+def test_an_arm_without_power_may_fall_but_not_leap_when_it_has_returned(check):
+    """What a limp arm does is no command's doing. Then every speed counts, whatever the arm lies on."""
+    fast, lying = np.array([0.0, 5.0, 0.0]), np.array([0.0, 30.0, 0.0])
+    check.add(0.0, np.zeros(3), fast, NO_TORQUE, powered=False)
+    assert check.outside == 0
+    check.add(0.01, np.zeros(3), np.zeros(3), lying)
+    check.add(0.02, np.zeros(3), fast, lying)
+    assert check.outside == 1
+    check.add(0.52, np.zeros(3), np.zeros(3), lying)
+    check.add(0.53, np.zeros(3), fast, lying)
+    assert check.outside == 1
+
+
+def test_the_travel_is_the_farthest_of_an_arm_joint_from_where_it_was_first(check):
+    """Also when it comes back; fingers do not count."""
+    for position in (0.1, 0.1, 0.4, -0.1, 0.1):
+        check.add(0.0, np.array([0.0, position, position * 9.0]), np.zeros(3), NO_TORQUE)
+    assert check.travel == pytest.approx(0.3)
