@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
 
+from rclpy.node import Node
+
 from video2act_ros.nodes.demo_node import DemoNode
 from video2act_ros.nodes.fault_watch import FaultWatch
 from video2act_ros.ros.runner import StackRunner
@@ -39,6 +41,17 @@ Begin = Callable[[], Union[float, None]]
 
 Action = Callable[[Bench], contextlib.AbstractContextManager[Begin]]
 """Prepares a fault: entering yields the function that begins it, leaving undoes it."""
+
+
+def quiet_node(name: str, beside: DemoNode) -> Node:
+    """Return a node of another name in the place of somebody else: it has what a fault gives it, and is not spun."""
+    return Node(
+        name,
+        context=beside.context,
+        namespace=beside.get_namespace(),
+        enable_rosout=False,
+        start_parameter_services=False,
+    )
 
 
 def wait_for_listener(node: DemoNode, publisher: Any, topic: str, count: int) -> None:

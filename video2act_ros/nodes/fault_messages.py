@@ -12,7 +12,6 @@ from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidHandle
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
@@ -22,7 +21,15 @@ from video2act_ros.control.realtime import raise_scheduling_class
 from video2act_ros.core.config import System1Config
 from video2act_ros.nodes.command_watch import INTRUDER
 from video2act_ros.nodes.demo_node import DemoNode
-from video2act_ros.nodes.fault_bench import ANSWER_S, JUDGE_PRIORITY, Action, Begin, Bench, wait_for_listener
+from video2act_ros.nodes.fault_bench import (
+    ANSWER_S,
+    JUDGE_PRIORITY,
+    Action,
+    Begin,
+    Bench,
+    quiet_node,
+    wait_for_listener,
+)
 from video2act_ros.nodes.fault_processes import continued_at_end
 from video2act_ros.ros import qos
 
@@ -35,7 +42,8 @@ def chunks(spoil: Callable[[ActionChunk], None]) -> Action:
     @contextlib.contextmanager
     def action(bench: Bench) -> Iterator[Begin]:
         node, pid = bench.node, bench.stack.pid("system1_node")
-        publisher = node.create_publisher(ActionChunk, "action_chunk", qos.DATA)
+        stand_in = quiet_node(System1Config.NODE_NAME, node)  # another name's chunks would be a stranger's
+        publisher = stand_in.create_publisher(ActionChunk, "action_chunk", qos.DATA)
         wait_for_listener(node, publisher, "action_chunk", 2)  # the command node and ourselves
         timers: list[Any] = []
 
@@ -58,7 +66,7 @@ def chunks(spoil: Callable[[ActionChunk], None]) -> Action:
             finally:
                 for timer in timers:
                     node.destroy_timer(timer)
-                node.destroy_publisher(publisher)
+                stand_in.destroy_node()
 
     return action
 
@@ -118,7 +126,7 @@ def lying_joint_states() -> Action:
     def action(bench: Bench) -> Iterator[Begin]:
         node, stopping = bench.node, threading.Event()
         source = node.profile.joint_states[0]
-        liar = Node("leftover_driver", context=node.context, namespace=node.get_namespace())
+        liar = quiet_node("leftover_driver", node)
         names = [source.names.get(name, name) for name in node.profile.joint_names]
         message = JointState(name=names, position=[0.0] * len(names), velocity=[0.0] * len(names))
 

@@ -6,13 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from rcl_interfaces.srv import SetParameters
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from trajectory_msgs.msg import JointTrajectory
 
 from video2act_ros.core.config import SimRobotConfig
 from video2act_ros.nodes.demo_node import StackFailure
-from video2act_ros.nodes.fault_bench import ANSWER_S, Action, Begin, Bench
+from video2act_ros.nodes.fault_bench import ANSWER_S, Action, Begin, Bench, quiet_node
 from video2act_ros.nodes.fault_watch import NO_FAULT, SERVOS_OFF
 from video2act_ros.ros import qos
 
@@ -81,7 +80,7 @@ def recorder_only() -> Action:
     def action(bench: Bench) -> Iterator[Begin]:
         node = bench.node
         topic = node.resolve_topic_name(node.profile.commands[0].topic)
-        recorder = Node("rosbag2_recorder", context=node.context, namespace=node.get_namespace())
+        recorder = quiet_node("rosbag2_recorder", node)
         recorder.create_subscription(JointTrajectory, topic, lambda _message: None, qos.DATA)
 
         def driven() -> bool:
