@@ -33,18 +33,21 @@ def prefer_process(nice: int) -> str:
     return f"nice {nice}"
 
 
-def run_at_once(priority: int) -> str:
+def run_at_once(priority: int, *, inherited: bool = False) -> str:
     """Put every present thread of this process into SCHED_FIFO; return the class in force, in words.
 
-    For a program that measures others: it must not take its own waiting for theirs. Processes and threads that
-    are started later are ordinary ones again.
+    For a program that measures others, whose own waiting must not be taken for theirs, and for one that somebody
+    waits for who wants to stop an arm. Never for one that computes.
 
     Args:
         priority: SCHED_FIFO priority, 1 (least urgent) to 99.
+        inherited: whether threads and processes that are started later get it, too.
     """
     if not hasattr(os, "SCHED_RESET_ON_FORK"):
         return "normal (this system has no SCHED_FIFO)"
-    policy, wanted = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority)
+    policy, wanted = os.SCHED_FIFO, os.sched_param(priority)
+    if not inherited:
+        policy |= os.SCHED_RESET_ON_FORK
     try:
         for thread in [int(path.name) for path in _THREADS.glob("*")]:
             with contextlib.suppress(ProcessLookupError):

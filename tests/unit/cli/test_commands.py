@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+from video2act_ros.cli import URGENT
 from video2act_ros.cli.commands import COMMANDS, GROUPS
 
 HEAVY = (
@@ -54,3 +55,18 @@ def test_an_expected_error_is_one_line_and_status_1():
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
     assert "robot[1]" in line
+
+
+def test_what_an_operator_asks_of_a_stack_is_urgent_from_the_first_import_on():
+    """On a machine that others keep busy a stop must not wait for them; nothing that computes gets that class."""
+    code = "import os, sys; import video2act_ros.cli; print(os.sched_getscheduler(0) == os.SCHED_FIFO)"
+    asked = "from video2act_ros.core.priority import run_at_once; print(run_at_once(1))"
+
+    def python(*words):
+        command = [sys.executable, "-c", *words]
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
+
+    permitted = "True" if python(asked) == "SCHED_FIFO 1" else "False"
+    assert set(COMMANDS) > URGENT
+    assert {python(code, command) for command in URGENT} == {permitted}
+    assert {python(code, command) for command in ("demo", "train", "faults")} == {"False"}

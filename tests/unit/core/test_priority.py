@@ -59,3 +59,33 @@ def test_what_is_refused_is_told_and_borne():
     text, values, _ = probe("-7", "ordinary")
     assert text == "nice -7 refused: Permission denied; grant CAP_SYS_NICE or a nice limit"
     assert values == "{0}"
+
+
+CLASSES = """
+import os, subprocess, sys, threading
+from video2act_ros.core.priority import run_at_once
+done = threading.Event()
+threading.Thread(target=done.wait).start()
+print(run_at_once(7, inherited="inherited" in sys.argv))
+before = os.listdir("/proc/self/task")
+threading.Thread(target=done.wait).start()
+name = {os.SCHED_FIFO: "FIFO", os.SCHED_OTHER: "OTHER"}
+policy = {task: os.sched_getscheduler(int(task)) & ~os.SCHED_RESET_ON_FORK for task in os.listdir("/proc/self/task")}
+print({name[policy[task]] for task in before}, {name[policy[task]] for task in policy if task not in before})
+code = "import os; print(os.sched_getscheduler(0))"
+print(name[int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)])
+done.set()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "later"), [((), "OTHER"), (("inherited",), "FIFO")])
+def test_a_program_that_others_wait_for_runs_at_once(arguments, later):
+    """Every thread that it has; what it starts later only where that was asked for."""
+    command = [sys.executable, "-c", CLASSES, *arguments]
+    told, threads, child = subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    if "refused" in told:
+        pytest.skip(told)
+    assert told == "SCHED_FIFO 7"
+    assert (threads, child) == (f"{{'FIFO'}} {{'{later}'}}", later)
