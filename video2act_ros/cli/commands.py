@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from video2act_ros.cli.bench_control import bench_control_command
+from video2act_ros.cli.bench_controllers import bench_controllers_command
 from video2act_ros.cli.bench_onnx import bench_onnx_command
 from video2act_ros.cli.bench_record import bench_record_command
 from video2act_ros.cli.bench_splices import bench_splices_command
@@ -58,6 +59,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench-onnx": bench_onnx_command,
     "verify-reference": verify_reference_command,
     "bench-control": bench_control_command,
+    "bench-controllers": bench_controllers_command,
     "doctor": doctor_command,
     "check-arguments": check_arguments_command,
     "health": health_command,

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from video2act_ros.core.errors import ConfigurationError, InputError
 from video2act_ros.core.robot_rules import broken_rules
-from video2act_ros.core.schema import Flag, Frozen, Number, Positive, Share, Text
+from video2act_ros.core.schema import Flag, Frozen, Lag, Number, Positive, Rate, Share, Text
 from video2act_ros.core.schema_mistakes import schema_mistakes
 from video2act_ros.core.thresholds import Thresholds
 from video2act_ros.core.yaml_source import YamlSource, path_text
@@ -76,6 +76,16 @@ class CommandOutput(Frozen):
     velocities: Flag = False  # whether a JointState carries joint speeds, too; few drivers take them for such
 
 
+class Mock(Frozen):
+    """How the mock driver stands in for this robot's drivers; real drivers do not read it."""
+
+    controller: Literal["simple", "joint_trajectory_controller"] = "simple"
+    start_from: Literal["measured", "desired"] = "measured"
+    splice_at_stamp: Flag = False
+    rate_hz: Rate = 200.0
+    lag_s: Lag = 0.0  # of every joint behind its controller, or of those that are named
+
+
 class RobotProfile(Frozen):
     """Everything that differs from robot to robot. Joint order is the policy's order."""
 
@@ -93,6 +103,7 @@ class RobotProfile(Frozen):
     commands: tuple[CommandOutput, ...] = Field(min_length=1, description="where commands go")
     thresholds: Thresholds = Field(description="what is watched, and when it stops the arm")
     command_speed: Share = 1.0  # share of velocity_max that commands use
+    mock: Mock = Mock()
 
     @model_validator(mode="after")
     def _check(self) -> RobotProfile:
@@ -131,6 +142,13 @@ class RobotProfile(Frozen):
     def array(self, field: str) -> NDArray[np.float64]:
         """Return one numeric field of every joint as (J,) float64, in the robot's own units."""
         return np.array([getattr(joint, field) for joint in self.joints], dtype=np.float64)
+
+    @property
+    def mock_lag_s(self) -> NDArray[np.float64]:
+        """By how much each joint of the mock robot follows its controller late [s], (J,) float64."""
+        lag_s = self.mock.lag_s
+        lags = [lag_s.get(name, 0.0) if isinstance(lag_s, dict) else lag_s for name in self.joint_names]
+        return np.array(lags, dtype=np.float64)
 
     def _scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         gripper = np.array([joint.gripper for joint in self.joints])

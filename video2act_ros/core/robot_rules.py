@@ -18,6 +18,7 @@ from video2act_ros.core.yaml_source import Location, Mistake, path_text
 _TOPIC = re.compile(r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 _NODE = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 _LONGEST_TOPIC = 200  # ROS allows 255 with the namespace and its own prefix
+_SIMPLE_MOCK = {"start_from": "measured", "splice_at_stamp": False, "rate_hz": 200.0, "lag_s": 0.0}
 _LISTS = ("joints", "cameras", "joint_states", "commands")
 
 
@@ -38,6 +39,7 @@ def broken_rules(content: object) -> Iterator[Mistake]:
         yield from _output(location, output, known)
     if outputs:
         yield from _driven(joints, outputs)
+    yield from _mock(content.get("mock"), known)
 
 
 def _joint(location: Location, joint: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -157,6 +159,23 @@ def _driven(
         if isinstance(name, str) and name not in first:
             text = f"no command output drives '{name}'; add it to commands[].joints, or remove it here"
             yield Mistake((*location, "name"), text)
+
+
+def _mock(mock: object, known: list[str]) -> Iterator[Mistake]:
+    """Yield joints of `mock.lag_s` that there are not, and keys that mean nothing to the simple driver."""
+    if not isinstance(mock, Mapping):
+        return
+    lag_s = mock.get("lag_s")
+    for name in lag_s if isinstance(lag_s, Mapping) else ():
+        if name not in known:
+            text = f"'{name}' is no joint of the profile; {closest(name, known)}"
+            yield Mistake(("mock", "lag_s", str(name)), text)
+    if mock.get("controller", "simple") != "simple":
+        return
+    for key, default in _SIMPLE_MOCK.items():
+        if mock.get(key, default) != default:
+            text = "means nothing to the simple driver; add controller: joint_trajectory_controller, or remove it"
+            yield Mistake(("mock", key), text)
 
 
 def _entries(content: Mapping[str, Any], name: str) -> list[tuple[Location, Mapping[str, Any]]]:

@@ -25,16 +25,17 @@ from video2act_ros.ros.inputs import now_ns
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.process import run_node
 from video2act_ros.sim.mock_cameras import MockCamera
-from video2act_ros.sim.mock_robot import MockRobot
+from video2act_ros.sim.mock_robot import ControlledMockRobot, MockRobot
 
 JOINTS, CAMERAS = "joints", "cameras"
+_READINGS, _SAME_MOMENT_S = 5, 2e-4  # two clocks are read at once within so many tries, so exactly
 
 
 class MockDriverNode(ManagedNode):
     """Publishes and takes what the profile says, with the drivers' own names, units and message types.
 
-    As ros2_control's mock components do: commands become states, here within the joints' limits. Everything
-    happens in the executor's thread.
+    As ros2_control's mock components do: commands become states, here within the joints' limits, or by the rules of
+    ros2_control's own controllers where the profile's `mock` key says so. Everything happens in the executor's thread.
     """
 
     CONFIG = MockDriverConfig
@@ -45,7 +46,10 @@ class MockDriverNode(ManagedNode):
         config = self.config
         self.profile = profile = load_robot_profile(resolve_profile(config.robot))
         self._check_silent(config)
-        self._robot = MockRobot(profile, config.command_timeout_s)
+        simple = profile.mock.controller == "simple"
+        make = MockRobot if simple else ControlledMockRobot
+        self._robot: MockRobot | ControlledMockRobot = make(profile, config.command_timeout_s)
+        self._robot.set_active(config.controllers == "active")
         self._low = profile.array("position_min")
         self._span = profile.array("position_max") - self._low
         self._sources = [
@@ -88,6 +92,11 @@ class MockDriverNode(ManagedNode):
         if isinstance(config, MockDriverConfig) and hasattr(self, "profile"):
             self._check_silent(config)
 
+    def config_changed(self, previous: NodeConfig) -> None:
+        """Follow the `controllers` parameter."""
+        if hasattr(self, "_robot"):
+            self._robot.set_active(self.config.controllers == "active")
+
     def collect_diagnostics(self) -> None:
         """Tell when the drivers had to stop the arm by themselves."""
         if self.state_name != "active":
@@ -110,8 +119,11 @@ class MockDriverNode(ManagedNode):
         reader = CommandReader(output)
 
         def receive(message: Any) -> None:
-            now_s = self._now_s()
-            self._robot.command(index, *reader.read(message, now_s, now_ns(self)), now_s)
+            robot, (now_s, stamp_ns) = self._robot, self._moment()
+            if isinstance(robot, ControlledMockRobot):
+                robot.receive(index, reader.to_controller(message, now_s, stamp_ns), now_s)
+            else:
+                robot.command(index, *reader.read(message, now_s, stamp_ns), now_s)
             self.health.count("commands")
 
         return receive
@@ -138,6 +150,17 @@ class MockDriverNode(ManagedNode):
                     continue
                 frame = CameraFrame(camera.name, stamp_ns, view.render(fractions))
                 publisher.publish(message_from_frame(frame, camera.transport))
+
+    def _moment(self) -> tuple[float, int]:
+        """Return the present on the drivers' clock [s] and on the one that stamps messages [ns].
+
+        Read anew where this thread was interrupted between the two: a driver would make a jump of that.
+        """
+        for _ in range(_READINGS):
+            before_s, stamp_ns, after_s = self._now_s(), now_ns(self), self._now_s()
+            if after_s - before_s < _SAME_MOMENT_S:
+                break
+        return before_s, stamp_ns
 
     def _now_s(self) -> float:
         return time.monotonic() - self._started_s

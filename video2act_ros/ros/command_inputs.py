@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.robot_profile import CommandOutput
-from video2act_ros.core.types import NS_PER_S
+from video2act_ros.core.types import NS_PER_S, seconds_to_ns
 from video2act_ros.ros.convert import duration_to_s, stamp_to_ns
 from video2act_ros.sim.driver import TrajectoryPoint
+from video2act_ros.sim.trajectory_controller import JointTrajectoryMessage, Waypoint
+
+Array = NDArray[np.float64]
 
 POSITION_COMMAND_S = 0.02  # a plain set-point is reached this long after it arrives
 
@@ -43,6 +47,15 @@ class CommandReader:
             start_s = now_s + ((stamp_ns - now_ns) / NS_PER_S if stamp_ns else 0.0)
             names = self._names(message.joint_names)
             return names, tuple(_point(point, len(names), start_s) for point in message.points)
+        names, positions = self.set_point(message)
+        return names, (TrajectoryPoint(now_s + POSITION_COMMAND_S, positions, np.zeros_like(positions)),)
+
+    def set_point(self, message: Any) -> tuple[tuple[str, ...], Array]:
+        """Return our names of the joints and the positions (K,) of a message without times.
+
+        Raises:
+            InputError: names and positions differ in number.
+        """
         plain = isinstance(message, Float64MultiArray)
         positions = np.array(message.data if plain else message.position, dtype=np.float64)
         names = self._output.joints if plain else self._names(message.name)
@@ -50,11 +63,41 @@ class CommandReader:
             raise InputError(
                 f"'{self._output.topic}' takes {len(names)} positions ({', '.join(names)}), got {len(positions)}"
             )
-        return names, (TrajectoryPoint(now_s + POSITION_COMMAND_S, positions, np.zeros_like(positions)),)
+        return names, positions
+
+    def to_controller(
+        self, message: Any, now_s: float, now_ns: int
+    ) -> JointTrajectoryMessage | tuple[tuple[str, ...], Array]:
+        """Return a message as a controller gets it, with our names of the joints; of a trajectory nothing is judged.
+
+        Args:
+            message: of the output's type.
+            now_s: the controller's present time; its stamp will be of that clock.
+            now_ns: the same moment on the clock that stamps the messages.
+
+        Raises:
+            InputError: names and positions of a message without times differ in number.
+        """
+        if not isinstance(message, JointTrajectory):
+            return self.set_point(message)
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        begins_ns = max(stamp_ns - now_ns + seconds_to_ns(now_s), 1) if stamp_ns else 0
+        points = tuple(
+            Waypoint(
+                stamp_to_ns(point.time_from_start),
+                *(np.array(values, dtype=np.float64) for values in _values(point)),
+            )
+            for point in message.points
+        )
+        return JointTrajectoryMessage(self._names(message.joint_names), begins_ns, points)
 
     def _names(self, theirs: Sequence[str]) -> tuple[str, ...]:
         """Return our names; one that the driver does not have stays as it is, and is refused by it."""
         return tuple(self._ours.get(name, f"{name} (unknown to the driver)") for name in theirs)
+
+
+def _values(point: Any) -> tuple[Sequence[float], ...]:
+    return point.positions, point.velocities, point.accelerations, point.effort
 
 
 def _point(point: Any, count: int, start_s: float) -> TrajectoryPoint:

@@ -77,6 +77,18 @@ class ArmDriver:
         Raises:
             InputError: unknown or missing joints, wrong lengths, or non-finite values; nothing changes.
         """
+        ordered = self.check(names, points)
+        ordered.sort(key=lambda point: point.time_s)
+        self._commanded_s = now_s
+        self._in_motion = bool(ordered) and bool(np.any(ordered[0].velocities))
+        self._join(ordered)
+
+    def check(self, names: Sequence[str], points: Sequence[TrajectoryPoint]) -> list[TrajectoryPoint]:
+        """Return `points` in the driver's order of joints.
+
+        Raises:
+            InputError: as `command`.
+        """
         unknown = sorted(set(names) - set(self.joint_names))
         if unknown or len(set(names)) != len(self.joint_names):
             raise InputError(
@@ -92,10 +104,7 @@ class ArmDriver:
                     f"a command needs {len(order)} finite positions, got {list(point.positions)}"
                 )
             ordered.append(TrajectoryPoint(point.time_s, values[0, order], values[1, order]))
-        ordered.sort(key=lambda point: point.time_s)
-        self._commanded_s = now_s
-        self._in_motion = bool(ordered) and bool(np.any(ordered[0].velocities))
-        self._join(ordered)
+        return ordered
 
     def update(self, now_s: float) -> Array:
         """Advance the reference to `now_s` and return it, (J,) in robot units within the position limits."""

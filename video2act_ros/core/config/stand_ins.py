@@ -78,3 +78,9 @@ class MockDriverConfig(StandInConfig):
     silent: str = parameter(
         "", "what is not published from now on: joints, cameras, or a camera's name", read_only=False
     )
+    controllers: str = parameter(
+        "active",
+        "inactive: the drivers listen to commands and judge them, and move nothing",
+        choices=("active", "inactive"),
+        read_only=False,
+    )
