@@ -14,8 +14,8 @@ from video2act_ros.nodes.demo_node import DemoNode, StackFailure
 from video2act_ros.ros import environment
 from video2act_ros.ros.runner import StackRunner
 from video2act_ros.ros.spinning import spinning
-from video2act_ros.ros.start import start_ros
 from video2act_ros.ros.stack import SIM, NodeSpec
+from video2act_ros.ros.start import start_ros
 from video2act_ros.sim.tasks import get_task
 
 STARTUP_LIMIT_S = 120.0  # cold imports on a loaded two-core machine
