@@ -11,6 +11,7 @@ import time
 import pytest
 
 from video2act_ros.control.realtime import raise_scheduling_class
+from video2act_ros.nodes import operator
 
 STOP_S = 2.0  # what the stack promises
 TIMEOUT_S = 30.0
@@ -196,3 +197,69 @@ def test_every_thread_of_a_node_has_the_nice_value_of_its_parameter(value):
     finally:
         status, *_ = end(process, signal.SIGTERM)
     assert status == 0
+
+
+LOADING = """
+import sys, time
+from video2act_ros.core.config import System1Config
+from video2act_ros.nodes.command_node import CommandNode
+from video2act_ros.ros.lifecycle import ManagedNode
+from video2act_ros.ros.process import run_node
+
+class Loading(ManagedNode):
+    CONFIG = System1Config
+    def companions(self):
+        return (CommandNode,)
+    def setup(self):
+        print("loading", flush=True)
+        time.sleep(60.0)
+
+sys.exit(run_node(Loading, args=sys.argv))
+"""
+
+ESCAPING = """
+import sys
+from video2act_ros.core.config import CommandConfig
+from video2act_ros.ros.lifecycle import ManagedNode
+from video2act_ros.ros.process import run_node
+
+class Probe(ManagedNode):
+    CONFIG = CommandConfig
+    def start(self):
+        future = self.create_client(__import__("std_srvs.srv", fromlist=["Trigger"]).Trigger, "nobody").call_async(
+            __import__("std_srvs.srv", fromlist=["Trigger"]).Trigger.Request())
+        future.add_done_callback(self.escape)
+        self.create_timer(0.05, lambda: future.done() or future.set_result(None))
+        self.create_timer(0.05, lambda: print("tick", flush=True))
+    def escape(self, future):
+        print("escaping", flush=True)
+        raise RuntimeError("broken on purpose")
+
+sys.exit(run_node(Probe, args=sys.argv))
+"""
+
+
+def test_an_emergency_stop_is_served_while_system1_loads(robot, domain, monkeypatch):
+    """In one process, too: what owns the arm has a thread of its own."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    process = start("--ros-args", "-p", f"robot:={robot}", node=LOADING)
+    try:
+        assert process.stdout.readline() == "loading\n"
+        assert "emergency stop" in operator.emergency_stop("")
+    finally:
+        status, _, errors, _ = end(process, signal.SIGTERM)
+    assert status == 0
+    assert "Traceback" not in errors
+
+
+def test_what_escapes_from_a_callback_is_told_and_no_end(domain, monkeypatch):
+    """A future's callback is nobody's to guard but the process's."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    process = start(node=ESCAPING)
+    lines = iter(process.stdout.readline, "")
+    assert next(line for line in lines if line == "escaping\n")
+    for _ in range(5):
+        assert next(lines) == "tick\n"
+    status, _, errors, _ = end(process, signal.SIGTERM)
+    assert status == 0
+    assert "broken on purpose" in errors

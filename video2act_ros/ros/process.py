@@ -27,6 +27,7 @@ from video2act_ros.ros.shared_memory import REMOVED_CAUSE, OwnFiles, dead_ports_
 from video2act_ros.ros.start import refusals_in_one_line, start_ros
 
 _SPIN_S = 0.1  # largest time until a signal is noticed
+_AFTER_ERROR_S = 0.05
 _LINGER_S = 2.0  # for nodes that may not end yet; what commands an arm ends within a second
 _FILES_S = 0.5  # between two looks at this process's shared-memory files
 _AGAIN = -1  # a status: this process is to start anew
@@ -52,6 +53,38 @@ class _Signals:
         self.stopping.set()
         if first and self.interrupts:
             raise _Stop
+
+
+def spin(executor: Executor, node: ManagedNode) -> None:
+    """Serve the nodes' callbacks once; what escapes from one, or from ROS itself, is told by `node` and no end."""
+    try:
+        executor.spin_once(timeout_sec=_SPIN_S)
+    except Exception as error:  # noqa: BLE001  the process may own an arm
+        node.report_problem("executor", error)
+        time.sleep(_AFTER_ERROR_S)  # an error that stays must not take all time
+
+
+class _Apart:
+    """Spins nodes in a thread of their own."""
+
+    def __init__(self, nodes: list[ManagedNode]) -> None:
+        self._executor = make_executor()
+        self._nodes = nodes
+        for node in nodes:
+            self._executor.add_node(node)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="control executor", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after its present callback."""
+        self._stopping.set()
+        self._thread.join(1.0)
+        self._executor.shutdown(timeout_sec=0.5)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            spin(self._executor, self._nodes[0])
 
 
 class _Files:
@@ -84,10 +117,11 @@ def make_executor(context: Context | None = None) -> Executor:
 def run_node(*node_classes: type[ManagedNode], args: Sequence[str] | None = None) -> int:
     """Run nodes in this process until SIGINT or SIGTERM, then stop them; return the exit status.
 
-    Their companions run along. A node that cannot be configured stays up unconfigured and says why; a node
-    whose parameters are wrong is not started at all (status 1). A stack's runner has no lifecycle manager:
-    started by it, a node that cannot be configured ends too. As a program, with `args` left out, it ends the
-    process itself.
+    Their companions run along; those that command the arm are brought up first and have a thread of their own, so that
+    an emergency stop is served whatever the others do. A node that cannot be configured stays up unconfigured and says
+    why; a node whose parameters are wrong is not started at all (status 1). A stack's runner has no lifecycle manager:
+    started by it, a node that cannot be configured ends too. As a program, with `args` left out, it ends the process
+    itself.
 
     What commands the arm and does no more uses no shared memory: nothing that happens to /dev/shm cuts it off.
     Where the files of a process that may be started anew were removed, it is: by itself, or by the lifecycle
@@ -113,20 +147,30 @@ def _run(waiting: list[type[ManagedNode]]) -> int:
     runs_alone = not environment.follow_runner()
     executor = make_executor()
     nodes: list[ManagedNode] = []
+    apart: _Apart | None = None
     try:
         while waiting:
             with dead_ports_avoided(), refusals_in_one_line():  # the first node makes the process's transport
                 nodes.append(waiting[0](**({"cli_args": _own_name(waiting[0])} if nodes else {})))
-            executor.add_node(nodes[-1])
             waiting = [*waiting[1:], *nodes[-1].companions()]
+        controlling = [node for node in nodes if isinstance(node.config, CommandConfig)]
+        others = [node for node in nodes if node not in controlling]
+        for node in others or controlling:
+            executor.add_node(node)
         _care_for_control(nodes)
         if runs_alone and nodes[0].shared_memory_problem:  # a stack's runner tells it once for all of them
             nodes[0].get_logger().warning(nodes[0].shared_memory_problem)
-        if not _bring_up(nodes, signals) and not runs_alone:
+        if others and controlling:
+            accepted = _bring_up(controlling, signals)
+            apart = _Apart(controlling)
+            accepted &= _bring_up(others, signals)
+        else:
+            accepted = _bring_up(nodes, signals)
+        if not accepted and not runs_alone:
             return 1  # nobody will configure it again, and the runner's user should know at once
         files = _Files(nodes)
         while not signals.stopping.is_set():  # EventsExecutor.spin() would hold the interpreter lock
-            executor.spin_once(timeout_sec=_SPIN_S)
+            spin(executor, nodes[0])
             if files.lost():
                 return _AGAIN if all(node.config.autostart for node in nodes) else 1
             if ended := [node.exit_status for node in nodes if node.exit_status is not None]:
@@ -138,6 +182,8 @@ def _run(waiting: list[type[ManagedNode]]) -> int:
         return 1
     finally:
         faulthandler.dump_traceback_later(_STOP_S)
+        if apart is not None:
+            apart.stop()
         for node in reversed(nodes):
             node.bring_down()
         executor.shutdown(timeout_sec=0.5)
@@ -156,7 +202,7 @@ def _linger(nodes: list[ManagedNode], executor: Executor) -> None:
     """Go on until every node may end, for a bounded time."""
     deadline_s = time.monotonic() + _LINGER_S
     while time.monotonic() < deadline_s and not all(node.may_end for node in nodes):
-        executor.spin_once(timeout_sec=_SPIN_S)
+        spin(executor, nodes[0])
 
 
 def _care_for_control(nodes: list[ManagedNode]) -> None:
