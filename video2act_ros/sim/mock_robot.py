@@ -137,6 +137,7 @@ class ControlledMockRobot:
 
     def abandoned_s(self, now_s: float) -> float | None:
         """Return for how long [s] commands have failed to come in mid-motion; None: all is well."""
+        self._update(seconds_to_ns(now_s))
         silent_s = now_s - self._commanded_s
         return silent_s if silent_s > self._timeout_s and self._robot.moves else None
 

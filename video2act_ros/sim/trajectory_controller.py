@@ -106,7 +106,9 @@ class TrajectoryController:
         self._active = True
         self._waiting: JointTrajectoryMessage | None = None
         self._newest_ns: int | None = None  # of the newest update
-        self._stand(np.array(positions, dtype=np.float64))
+        standing = Waypoint(0, np.array(positions, dtype=np.float64))
+        self._commanded = _filled(standing)
+        self._trajectory = _Trajectory(None, (standing,))
 
     @property
     def active(self) -> bool:
@@ -131,7 +133,9 @@ class TrajectoryController:
         """Act no more: what was commanded last stands, and the newest trajectory is forgotten."""
         if self._active:
             self._active = False
-            self._stand(self._commanded.positions)
+            self._waiting = self._newest_ns = None
+            standing = Waypoint(0, self._commanded.positions)
+            self._commanded, self._trajectory = _filled(standing), _Trajectory(None, (standing,))
 
     def receive(self, message: JointTrajectoryMessage, now_ns: int) -> None:
         """Take a message for the next update; without effect while inactive.
@@ -164,12 +168,6 @@ class TrajectoryController:
                 trajectory.start_ns = now_ns
         self._commanded, self._newest_ns = trajectory.sample(now_ns + self.period_ns), now_ns
         return self._commanded.positions.copy()
-
-    def _stand(self, positions: Array) -> None:
-        """Hold `positions` (K,) and forget every message."""
-        self._waiting = self._newest_ns = None
-        self._commanded: Waypoint = _filled(Waypoint(0, positions))
-        self._trajectory: _Trajectory = _Trajectory(None, (Waypoint(0, positions),))
 
     def _take(self, message: JointTrajectoryMessage, now_ns: int) -> None:
         """Go over to a message's trajectory, in the controller's order of joints."""

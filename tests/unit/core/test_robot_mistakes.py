@@ -377,6 +377,62 @@ CASES = [
         "must be keys with values",
     ),
     ("thresholds:", "thresholds: 3\nthresholds_:", 38, "thresholds", "must be keys with values; got 3"),
+    (
+        "description:",
+        "mock: {controller: jtc}\ndescription:",
+        2,
+        "mock.controller",
+        "must be one of 'simple', 'joint_trajectory_controller'; got the text 'jtc'",
+    ),
+    (
+        "description:",
+        "mock: {controler: simple}\ndescription:",
+        2,
+        "mock.controler",
+        "unknown key; did you mean controller?",
+    ),
+    (
+        "description:",
+        "mock:\n  controller: joint_trajectory_controller\n  lag_s: {sholder: 0.05}\ndescription:",
+        4,
+        "mock.lag_s.sholder",
+        "'sholder' is no joint of the profile; did you mean shoulder?",
+    ),
+    (
+        "description:",
+        "mock:\n  controller: joint_trajectory_controller\n  lag_s: {elbow: -0.05}\ndescription:",
+        4,
+        "mock.lag_s",
+        "the lag of 'elbow' must be a number from 0 to 1 s, such as 0.03; got -0.05",
+    ),
+    (
+        "description:",
+        "mock:\n  controller: joint_trajectory_controller\n  lag_s: 50\ndescription:",
+        4,
+        "mock.lag_s",
+        "the lag must be a number from 0 to 1 s, such as 0.03; got 50",
+    ),
+    (
+        "description:",
+        "mock:\n  controller: joint_trajectory_controller\n  lag_s: .nan\ndescription:",
+        4,
+        "mock.lag_s",
+        "the lag must be a number from 0 to 1 s",
+    ),
+    (
+        "description:",
+        "mock:\n  controller: joint_trajectory_controller\n  rate_hz: 5000\ndescription:",
+        4,
+        "mock.rate_hz",
+        "must be at most 1000; got 5000",
+    ),
+    (
+        "description:",
+        "mock:\n  lag_s: 0.05\ndescription:",
+        3,
+        "mock.lag_s",
+        "means nothing to the simple driver; add controller: joint_trajectory_controller, or remove it",
+    ),
 ]
 
 

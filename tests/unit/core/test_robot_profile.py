@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from video2act_ros.core.errors import ConfigurationError
-from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.core.robot_profile import RobotProfile, load_robot_profile
 from video2act_ros.core.thresholds import Outcome, Threshold
 
 
@@ -34,3 +34,14 @@ def test_a_number_means_hold_and_outcomes_are_graded():
     assert Threshold.model_validate(0.5).outcome(0.5) is None
     graded = Threshold(slow=0.1, hold=0.2, fault=0.3)
     assert [graded.outcome(v) for v in (0.15, 0.25, 0.35)] == [Outcome.SLOW, Outcome.HOLD, Outcome.FAULT]
+
+
+def test_the_mock_robot_lags_as_the_profile_says(robot_profile):
+    """Not at all without the key, every joint alike, or joint by joint."""
+    assert robot_profile.mock.controller == "simple"
+    assert robot_profile.mock_lag_s.tolist() == [0.0, 0.0, 0.0]
+    for lag_s, wanted in ((0.05, [0.05] * 3), ({"elbow": 0.01, "gripper": 0.2}, [0.0, 0.01, 0.2])):
+        content = robot_profile.model_dump() | {
+            "mock": {"controller": "joint_trajectory_controller", "lag_s": lag_s}
+        }
+        assert RobotProfile.model_validate(content).mock_lag_s.tolist() == wanted
