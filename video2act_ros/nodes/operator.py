@@ -194,9 +194,10 @@ class _Stop:
             self._publisher.publish(Bool(data=True))
 
     def release(self) -> None:
-        """Let the topic go, if this one pressed it and nobody else had."""
-        if self._pressed and self._before is False:
-            self._publisher.publish(Bool(data=False))
+        """Let the topic go, if this one pressed it and nobody else had; wait until all has arrived."""
+        if self._pressed:
+            if self._before is False:
+                self._publisher.publish(Bool(data=False))
             self._publisher.wait_for_all_acked(Duration(seconds=_RELEASE_S))
 
     def _on_state(self, message: RunState) -> None:
