@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,14 +58,14 @@ def emergency_stop(namespace: str) -> str:
     with _operator(namespace) as (node, executor):
         stop = _Stop(node)
         call = _ServiceCall(node, Trigger, "emergency_stop", Trigger.Request(), ATTEMPTS)
-        patient_until_s = time.monotonic() + TOPIC_S
-        while not call.over:
+        start_s, asked_s = time.monotonic(), math.inf
+        while not call.over and not (stop.in_force and time.monotonic() - asked_s > TOPIC_S):
             executor.spin_once(timeout_sec=_SPIN_S)
             call.follow()
-            if time.monotonic() > patient_until_s:
+            if time.monotonic() - start_s > TOPIC_S:
                 stop.press()
-                if call.sent and stop.in_force:
-                    break
+            if call.sent or stop.pressed:
+                asked_s = min(asked_s, time.monotonic())
         stop.release()
         if call.answer is None and stop.in_force:
             return "emergency stop, as the run state says; disengage, then engage to go on"
@@ -183,19 +184,19 @@ class _Stop:
     def __init__(self, node: Node) -> None:
         self._publisher = node.create_publisher(Bool, "emergency_stop", qos.DATA)
         self._before: bool | None = None  # whether a stop was in force at first
-        self._pressed = False
+        self.pressed = False
         self.in_force = False  # by the newest run state
         node.create_subscription(RunState, "run_state", self._on_state, qos.LATCHED)
 
     def press(self) -> None:
         """Publish the stop, once somebody listens; only once."""
-        if not self._pressed and self._publisher.get_subscription_count():
-            self._pressed = True
+        if not self.pressed and self._publisher.get_subscription_count():
+            self.pressed = True
             self._publisher.publish(Bool(data=True))
 
     def release(self) -> None:
         """Let the topic go, if this one pressed it and nobody else had; wait until all has arrived."""
-        if self._pressed:
+        if self.pressed:
             if self._before is False:
                 self._publisher.publish(Bool(data=False))
             self._publisher.wait_for_all_acked(Duration(seconds=_RELEASE_S))
