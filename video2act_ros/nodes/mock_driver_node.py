@@ -28,6 +28,8 @@ from video2act_ros.sim.mock_cameras import MockCamera
 from video2act_ros.sim.mock_robot import ControlledMockRobot, MockRobot
 
 JOINTS, CAMERAS = "joints", "cameras"
+ABANDONED = "arm without commands"
+"""Name of a problem; none that a topic could have, for what is wrong with a message is told under its topic."""
 _READINGS, _SAME_MOMENT_S = 5, 2e-4  # two clocks are read at once within so many tries, so exactly
 
 
@@ -103,10 +105,10 @@ class MockDriverNode(ManagedNode):
             return
         silent_s = self._robot.abandoned_s(self._now_s())
         if silent_s is None:
-            self.health.resolve("commands")
+            self.health.resolve(ABANDONED)
         else:
             text = f"no joint command for {silent_s:.1f} s in mid-motion; the drivers hold the arm; "
-            self.health.problem("commands", text + "check the command node")
+            self.health.problem(ABANDONED, text + "check the command node")
 
     def _check_silent(self, config: MockDriverConfig) -> None:
         choices = ("", JOINTS, CAMERAS, *self.profile.camera_names)

@@ -152,8 +152,6 @@ class TrajectoryController:
 
         Call it once per period.
         """
-        if not self._active:
-            return self._commanded.positions.copy()
         if self._waiting is not None:
             self._take(self._waiting, now_ns)
             self._waiting = None

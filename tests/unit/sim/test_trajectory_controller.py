@@ -266,6 +266,7 @@ def test_inactive_it_moves_nothing_and_forgets_what_came(controller):
     """The last command stands; active again, it acts on what comes then."""
     controller.receive(GOOD, NOW)
     stood = update(controller, NOW)
+    controller.receive(message(point(10, (6.0, 6.0))), NOW)
     controller.deactivate()
     assert not controller.active
     controller.receive(message(point(10, (5.0, 5.0))), NOW + PERIOD)
