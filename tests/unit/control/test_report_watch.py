@@ -253,6 +253,15 @@ def test_a_restarted_or_late_system_is_not_short_of_time(watch, make_report):
         assert told(watch, stamp_s + 0.2) == ""
 
 
+def test_a_step_of_the_clock_leaves_no_system_short_of_time(watch, make_report):
+    """Nothing is compared across it."""
+    for stamp_s in np.arange(10.0, 11.0, REPORT_PERIOD_S):
+        watch.add(make_report(stamp_s))
+    watch.clear()
+    watch.add(make_report(12.5))
+    assert told(watch, 12.5) == ""
+
+
 def test_a_system_that_watches_no_camera_may_report_seldom(watch, make_report):
     """System 2 is graded by the age of its latents and the gaps in its frames."""
     for stamp_s in np.arange(10.0, 12.0, 0.2):

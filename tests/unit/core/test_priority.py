@@ -15,9 +15,9 @@ from video2act_ros.core.priority import prefer_process
 if os.getuid() == 0 and "ordinary" in sys.argv:
     os.setuid(65534)
 done = threading.Event()
-threading.Thread(target=done.wait).start()
+threading.Thread(target=done.wait, daemon=True).start()
 print(prefer_process(int(sys.argv[1])))
-threading.Thread(target=done.wait).start()
+threading.Thread(target=done.wait, daemon=True).start()
 print({os.getpriority(os.PRIO_PROCESS, int(name)) for name in os.listdir("/proc/self/task")})
 group = "/proc/self/autogroup"
 print(open(group).read().split()[-1] if os.path.exists(group) else "none")
@@ -42,9 +42,9 @@ def test_every_thread_gets_the_value_and_hands_it_on():
 
 def test_a_session_of_its_own_gets_the_value_too():
     """Else Linux would weigh the threads within their session only; a session shared with others stays as it is."""
-    expected = "5" if GROUP.exists() else "none"
+    expected, shared = "5" if GROUP.exists() else "none", group_nice()
     assert probe("5", start_new_session=True)[2] == expected
-    assert probe("5")[2] == group_nice()
+    assert probe("5")[2] == shared
 
 
 def test_zero_changes_nothing():
@@ -65,10 +65,10 @@ CLASSES = """
 import os, subprocess, sys, threading
 from video2act_ros.core.priority import run_at_once
 done = threading.Event()
-threading.Thread(target=done.wait).start()
+threading.Thread(target=done.wait, daemon=True).start()
 print(run_at_once(7, inherited="inherited" in sys.argv))
 before = os.listdir("/proc/self/task")
-threading.Thread(target=done.wait).start()
+threading.Thread(target=done.wait, daemon=True).start()
 name = {os.SCHED_FIFO: "FIFO", os.SCHED_OTHER: "OTHER"}
 policy = {task: os.sched_getscheduler(int(task)) & ~os.SCHED_RESET_ON_FORK for task in os.listdir("/proc/self/task")}
 print({name[policy[task]] for task in before}, {name[policy[task]] for task in policy if task not in before})
