@@ -96,8 +96,9 @@ class CameraMonitor:
             encoding: how it was sent.
         """
         if self._looked_ns is not None and stamp_ns < self._looked_ns:
+            if self._format_ns is not None:
+                self._format_ns += stamp_ns - self._looked_ns
             self._forget_content()
-            self._format_ns = None if self._format_ns is None else stamp_ns
         if stamp_ns == self._looked_ns:
             return
         self._interval_ns = 0 if self._looked_ns is None else stamp_ns - self._looked_ns
