@@ -3,6 +3,8 @@
 The time until it stands is judged by `video2act faults` on a quiet machine, not here.
 """
 
+import re
+
 import pytest
 from domains import new_domain
 
@@ -18,6 +20,10 @@ OUTCOMES = {
     "second_publisher": "fault",
     "estop_in_motion": "fault",
     "policy_raises": "fault",
+    "jammed_executor": "hold",
+    "latched_estop_at_start": "refused",
+    "controller_inactive": "refused",
+    "recorder_only": "refused",
     "old_epoch_chunk": "hold",
     "kill_system2": "hold",
     "pause_command": "driver_hold",
@@ -44,5 +50,5 @@ def test_a_fault_in_motion_is_borne(bench, name, outcome):
     assert result.outcome == outcome, result
     assert result.stopped_within_s is not None, result
     assert result.limit_violations == 0, result
-    assert bench.watch.reason(0.0, fault.says), result
+    assert re.search(fault.says, result.reason_reported, re.IGNORECASE), result
     assert result.recovered, result

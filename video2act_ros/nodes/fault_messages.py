@@ -7,11 +7,13 @@ import copy
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidHandle
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
@@ -120,7 +122,10 @@ def emergency_stop() -> Action:
 
 
 def lying_joint_states() -> Action:
-    """Publish zeros for the same joints from a second node, as a forgotten driver or a replayed bag does."""
+    """Publish zeros for the same joints from a second node, as a forgotten driver or a replayed bag does.
+
+    It begins with the first sample that everybody who listens gets: until then nobody has been lied to.
+    """
 
     @contextlib.contextmanager
     def action(bench: Bench) -> Iterator[Begin]:
@@ -130,19 +135,28 @@ def lying_joint_states() -> Action:
         names = [source.names.get(name, name) for name in node.profile.joint_names]
         message = JointState(name=names, position=[0.0] * len(names), velocity=[0.0] * len(names))
 
-        def lie() -> None:
+        def lie(publisher: Publisher) -> None:
             raise_scheduling_class(JUDGE_PRIORITY)
-            publisher = liar.create_publisher(JointState, source.topic, qos.SOURCE)
             while not stopping.wait(LIE_PERIOD_S):
                 message.header.stamp = node.get_clock().now().to_msg()
                 publisher.publish(message)
 
-        thread = threading.Thread(target=lie, name="liar")
+        threads: list[threading.Thread] = []
+
+        def begin() -> float:
+            listeners = node.count_subscribers(source.topic)
+            publisher = liar.create_publisher(JointState, source.topic, qos.SOURCE)
+            wait_for_listener(node, publisher, source.topic, listeners)
+            threads.append(threading.Thread(target=lie, args=(publisher,), name="liar"))
+            started_s = time.time()
+            threads[0].start()
+            return started_s
+
         try:
-            yield thread.start
+            yield begin
         finally:
             stopping.set()
-            if thread.ident is not None:
+            for thread in threads:
                 thread.join()
             liar.destroy_node()
 

@@ -15,7 +15,9 @@ from video2act_ros.nodes.fault_bench import ANSWER_S, Action, Begin, Bench, quie
 from video2act_ros.nodes.fault_watch import NO_FAULT, SERVOS_OFF
 from video2act_ros.ros import qos
 
-FALL_S = 2.0  # in which a limp arm has fallen onto the table, and set-points within limits can have followed it
+FALL_S = (
+    2.0  # in which a limp arm has fallen onto the table, and set-points within limits can have followed it
+)
 
 
 @contextlib.contextmanager
