@@ -72,3 +72,26 @@ def test_a_joint_state_carries_positions_only_unless_the_profile_asks_for_veloci
     assert list(message.effort) == []
     _, (point,) = CommandReader(output).read(message, 1.0, 0)
     assert list(point.positions) == list(message.position)
+
+
+def test_a_short_way_to_rest_keeps_its_time_and_the_message_lasts(aloha):
+    """The last moving message of a motion: at rest after one period, and over only long after its stamp.
+
+    Were the point of rest itself due later, a controller would stretch the motion that other messages settled.
+    """
+    moving = MotionState(np.zeros(14), np.full(14, 0.05), np.full(14, -2.5))
+    rest = MotionState.at_rest(np.full(14, 0.0005))
+    converter = CommandConverter(aloha, aloha.commands[0], PERIOD_S)
+    ends = {
+        "after one period": Command(0, rest, (), moving),
+        "after two": Command(0, moving, ((PERIOD_S, rest),), moving),
+        "standing": Command(0, rest, (), rest),
+    }
+    for name, command in ends.items():
+        points = converter.message(command).points
+        times = [duration_to_s(point.time_from_start) for point in points]
+        at_rest = times[1] if name != "after two" else times[2]
+        assert at_rest == pytest.approx(PERIOD_S if name != "after two" else 2 * PERIOD_S), name
+        assert times[-1] == pytest.approx(0.2), name
+        assert list(points[-1].positions) == list(points[-2].positions), name
+        assert not any(points[-1].velocities), name

@@ -28,7 +28,7 @@ REPLAY_PREFIX = "replay/"
 """Stands before every command topic of a stack that replays a bag, where no driver listens."""
 
 _STANDING_S = 0.2
-"""How far ahead the message of a standing arm reaches: controllers refuse one that is over when it arrives."""
+"""How far ahead every trajectory reaches: controllers refuse one that is over when it arrives."""
 
 MESSAGE_TYPES = {
     "joint_trajectory": JointTrajectory,
@@ -72,9 +72,10 @@ class CommandConverter:
         moves. Between points it interpolates: with accelerations as smoothly as the motion was planned.
         """
         first = [] if command.start is None else [(0.0, command.start)]
-        next_s = self._period_s if command.braking or not first else max(self._period_s, _STANDING_S)
         later = [(self._period_s + after_s, state) for after_s, state in command.braking]
-        states = [*first, (next_s, command.state), *later]
+        states = [*first, (self._period_s, command.state), *later]
+        if first and states[-1][0] < _STANDING_S:  # a point of its own: the way to rest keeps its time
+            states.append((_STANDING_S, states[-1][1]))
         due_ns = [seconds_to_ns(after_s) for after_s, _ in states]
         points = [
             JointTrajectoryPoint(
