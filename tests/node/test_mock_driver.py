@@ -12,7 +12,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from video2act_ros.nodes.mock_driver_node import MockDriverNode
 from video2act_ros.ros import qos
-from video2act_ros.ros.convert import ns_to_stamp, s_to_duration
+from video2act_ros.ros.convert import ns_to_duration, ns_to_stamp
 
 TIMEOUT_S = 20.0
 NAMES = ["shoulder", "elbow", "gripper"]
@@ -59,7 +59,7 @@ class Commander(Node):
         """Send a trajectory whose points all stand at `positions`."""
         points = [
             JointTrajectoryPoint(
-                positions=positions, velocities=[0.0] * 3, time_from_start=s_to_duration(time_s)
+                positions=positions, velocities=[0.0] * 3, time_from_start=ns_to_duration(round(1e9 * time_s))
             )
             for time_s in after_s
         ]

@@ -28,7 +28,7 @@ class DelayedJoints:
     def command(self, now_ns: int, positions: Array) -> None:
         """Take the command (J,) that is given at `now_ns`, later than the one before."""
         if not self._commands:  # until then they stood
-            self._commands.append((now_ns - self._longest_ns - 1, self._first))
+            self._commands.append((now_ns - 1, self._first))
         self._commands.append((now_ns, np.array(positions, dtype=np.float64)))
         while len(self._commands) > 2 and self._commands[1][0] <= now_ns - self._longest_ns:
             self._commands.popleft()

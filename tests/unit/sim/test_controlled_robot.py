@@ -46,6 +46,7 @@ def test_an_inactive_controller_forwards_nothing(forward):
     """Nor does it make up for it afterwards."""
     forward.receive(("a", "b"), np.array([0.5, 1.5]))
     forward.update()
+    forward.receive(("a", "b"), np.array([6.0, 6.0]))
     forward.deactivate()
     forward.receive(("a", "b"), np.array([7.0, 7.0]))
     assert forward.update().tolist() == [0.5, 1.5]
@@ -69,8 +70,8 @@ def test_joints_are_where_their_commands_were():
 def test_before_the_first_command_has_come_through_they_stand():
     """The lag begins with the first command, not with a jump."""
     joints = DelayedJoints(np.array([0.5]), np.array([0.02]))
-    joints.command(0, np.array([0.5]))
-    joints.command(5 * MS, np.array([0.7]))
+    for tick in range(3):
+        joints.command(tick * 5 * MS, np.array([0.7]))
     assert joints.at(19 * MS)[0].tolist() == [0.5]
     assert joints.at(25 * MS)[0] == pytest.approx([0.7])
 
@@ -116,10 +117,11 @@ def test_every_output_has_the_controller_of_its_type(two_outputs):
 def test_the_mock_robot_makes_every_update_of_its_controllers(two_outputs):
     """However seldom it is asked, its motion is the one of a controller that runs at the profile's rate."""
     often, seldom = (ControlledMockRobot(two_outputs, 0.2) for _ in range(2))
+    for tick in range(31):
+        often.step(0.001 * tick)
     for robot in (often, seldom):
-        robot.step(0.0)
-        robot.receive(0, trajectory(("shoulder", "elbow"), [0.2, 0.4]), 0.001)
-    for tick in range(1, 60):
+        robot.receive(0, trajectory(("shoulder", "elbow"), [0.2, 0.4]), 0.031)
+    for tick in range(31, 60):
         frequent = often.step(0.001 * tick)
     np.testing.assert_allclose(frequent[0], seldom.step(0.059)[0], atol=1e-12)
     assert not seldom.is_idle(0.059)
