@@ -182,7 +182,7 @@ class _Stop:
     """The emergency stop's topic, and what the run state says of it."""
 
     def __init__(self, node: Node) -> None:
-        self._publisher = node.create_publisher(Bool, "emergency_stop", qos.DATA)
+        self._publisher = node.create_publisher(Bool, "emergency_stop", qos.LATCHED)
         self._before: bool | None = None  # whether a stop was in force at first
         self.pressed = False
         self.in_force = False  # by the newest run state
