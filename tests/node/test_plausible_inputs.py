@@ -117,7 +117,7 @@ def test_a_liar_stops_a_driven_arm_by_name_and_within_its_limits(stack, liar):
     sent = np.array(
         [message.points[0].positions for message in operator.commands[stack.profile.commands[0].topic]]
     )
-    assert np.abs(np.diff(sent, axis=0)).max() < 0.05
+    assert np.abs(sent - sent[0]).max() < 0.3
 
 
 def test_a_driver_in_degrees_is_told_so(make_node, spinner, context, process, robot, still_bundle):

@@ -8,6 +8,7 @@ from video2act_ros.core.motion import Vector
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import NS_PER_S, JointSample
 
+BACK = 0.03  # rad or m between a command and the measured value: nobody wants the joint to move
 COMMANDED = 0.1  # rad or m: so far a command must have gone; above what friction and a coarse encoder hide
 
 
@@ -16,7 +17,8 @@ class FrozenJoints:
 
     An encoder that sticks, a servo without power: found where the motion is too slow or too small for a tracking error.
     Where no joint changes at all the arm is blocked or its servos are off, which the tracking error tells. An arm at
-    rest is never accused, nor is one that follows late; a finding ends when the value changes or the arm is let go.
+    rest is never accused, nor is one that follows late; a finding ends when the value changes, the command
+    comes back to it, or the arm is let go.
     Grippers are exempt: they close on objects. Not thread-safe.
     """
 
@@ -46,7 +48,11 @@ class FrozenJoints:
     def command(self, positions: Vector, now_ns: int) -> None:
         """Take a command (J,) that is sent at `now_ns`."""
         self._commanded = np.array(positions)
-        self._anchor = np.where(np.isnan(self._anchor), self._commanded, self._anchor)
+        back = (
+            np.abs(self._commanded - self._values) <= BACK
+        )  # its set-point was brought to where it is measured
+        self._left_ns[back] = 0
+        self._anchor = np.where(np.isnan(self._anchor) | back, self._commanded, self._anchor)
         left = self._arm & (self._left_ns == 0) & (np.abs(self._commanded - self._anchor) > COMMANDED)
         self._left_ns[left] = now_ns
 

@@ -50,6 +50,11 @@ class InputPublishers:
         """Every second publisher in words, however new."""
         return tuple(second.text for second in self._seconds.values())
 
+    @property
+    def of_arm(self) -> bool:
+        """Whether one of them matters whoever drives."""
+        return any(second.of_arm for second in self._seconds.values())
+
     def problems(self, now_ns: int, *, of_arm: bool) -> Iterator[Problem]:
         """Yield those that last, of the arm or of the policy."""
         for topic, second in self._seconds.items():
@@ -117,6 +122,10 @@ class MeasuredJoints:
         self._frozen.let_go()
         self._refusing.end()
         self._arrived_ns = self._stamp_ns = None
+
+    def refusing(self, now_ns: int) -> bool:
+        """Return whether samples were refused lately."""
+        return self._refusing.lasting_s(now_ns) is not None
 
     def problems(self, now_ns: int) -> Iterator[Problem]:
         """Yield what is wrong with the positions that arrive."""

@@ -321,9 +321,13 @@ class Supervisor:
         self.begin_episode(now_ns, f"the clock stepped by {step_s:+.2f} s")
 
     def _fresh_joints(self, now_ns: int) -> JointSample | None:
-        """Return the newest measured pose unless it is too old to stand for where the arm is."""
+        """Return the newest measured pose unless it is too old, or too doubtful, to stand for where the arm is."""
         joints = self.joints
-        if joints is None or (now_ns - joints.stamp_ns) / NS_PER_S > self._joint_state_age_s:
+        if (
+            joints is None
+            or self.watchdog.doubts_pose(now_ns)
+            or (now_ns - joints.stamp_ns) / NS_PER_S > self._joint_state_age_s
+        ):
             return None
         return joints
 

@@ -77,6 +77,14 @@ class Watchdog:
         """Take a measured pose that arrived at `now_ns`; return whether it may be believed."""
         return self._measured.take(sample, now_ns)
 
+    def doubts_pose(self, now_ns: int) -> bool:
+        """Return whether the believed pose may be another's: nothing must move the arm towards it.
+
+        So while samples are refused, for of two sources in turn nobody knows the true one, and while several nodes
+        publish what concerns the arm.
+        """
+        return self._measured.refusing(now_ns) or self._publishers.of_arm
+
     def on_command(self, positions: Vector | None, now_ns: int) -> None:
         """Take the command (J,) that goes to the arm in this tick, or that none does."""
         self._measured.command(positions, now_ns)

@@ -95,7 +95,7 @@ def test_after_a_tracking_error_the_next_motion_is_proven(make_bench, profile, g
 
 def test_a_listener_that_nobody_vouches_for_is_proven_by_one_slow_motion(bench):
     """Slow until the measured arm has followed; then at full speed, and not asked again before the next engagement."""
-    bench.loop.on_unproven_outputs((0,))
+    bench.loop.on_unproven_outputs({0: "/somebody is no known driver"})
     bench.drive(0.0)
     assert "slow until the arm has been seen to follow" in bench.reason
     bench.chunk(bench.measured[0] + 0.5 * np.arange(60) * 0.05)
@@ -106,7 +106,7 @@ def test_a_listener_that_nobody_vouches_for_is_proven_by_one_slow_motion(bench):
 
 def test_a_listener_that_does_not_act_holds_the_arm_at_its_measured_pose(bench):
     """An inactive controller: noticed within 0.3 s of motion, the set-point never far, and said."""
-    bench.loop.on_unproven_outputs((0,))
+    bench.loop.on_unproven_outputs({0: "/somebody is no known driver"})
     bench.drive(0.0)
     bench.blocked = True
     bench.chunk(bench.measured[0] + 0.5 * np.arange(60) * 0.05)

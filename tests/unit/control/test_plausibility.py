@@ -337,6 +337,26 @@ def test_a_liar_holds_a_driven_arm_in_time_and_faults_when_it_goes_on(make_patie
     bench.assert_within_limits()
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_set_point_never_follows_a_lie(make_patient, known):
+    """The true driver is silent beside a liar: the arm stays where a second node is known, or both are heard again."""
+    bench = make_patient()
+    bench.drive(0.3, 30)
+    before = bench.commands[-1].state.positions
+    if known:
+        second = SecondPublisher("/joint_states", "2 nodes publish on /joint_states: /a, /b", True)
+        bench.loop.on_second_publishers((second,), bench.now_ns)
+    bench.measuring = False
+    for _ in range(20 if not known else 150):
+        bench.loop.on_joints(sample(bench.time_s + 0.005, [-1.5, -1.5, 0.5]), bench.now_ns + 5_000_000)
+        bench.tick()
+    bench.measuring = True
+    for _ in range(100):
+        lie(bench, [-1.5, -1.5, 0.5], 1)
+    assert bench.mode is not RunMode.ENGAGED
+    assert np.abs(bench.commands[-1].state.positions - before).max() < 0.1
+
+
 def test_degrees_are_in_the_way_and_never_the_measured_pose(bench):
     """The unit is named instead of a driver that were missing."""
     bench.measured = np.array([40.0, -30.0, 0.5])

@@ -5,6 +5,7 @@ import struct
 import numpy as np
 import pytest
 from lockstep import START_NS, STORE, record, scene
+from mcap.reader import make_reader
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -105,7 +106,10 @@ def test_damage_inside_a_bag(tmp_path, robot_profile, bundle):
     bag = record(tmp_path / "bag", robot_profile, bundle, 1.0, compressed=True)
     path = storage_file(bag)
     data = bytearray(path.read_bytes())
-    data[len(data) // 3 : len(data) // 3 + 64] = bytes(64)
+    with path.open("rb") as stream:
+        chunk = max(make_reader(stream).get_summary().chunk_indexes, key=lambda index: index.chunk_length)
+    middle = chunk.chunk_start_offset + chunk.chunk_length // 2
+    data[middle : middle + 64] = bytes(byte ^ 0xFF for byte in data[middle : middle + 64])
     path.write_bytes(data)
     with pytest.raises(BagError, match="truncated or damaged"), open_bag(bag) as opened:
         list(opened.messages())

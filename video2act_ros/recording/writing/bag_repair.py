@@ -28,7 +28,16 @@ from video2act_ros.recording.writing.bag_writer import (
     free_bytes,
 )
 
-_DAMAGE = (McapError, zstandard.ZstdError, struct.error, EOFError, RuntimeError, ValueError, MemoryError)
+_DAMAGE = (
+    McapError,
+    zstandard.ZstdError,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    MemoryError,
+    OverflowError,
+)
 """What reading nonsense raises, in the file itself or in a compressed chunk."""
 
 _ROSBAG2 = "rosbag2"  # name of the metadata record that repeats metadata.yaml
