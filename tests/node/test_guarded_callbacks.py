@@ -19,6 +19,7 @@ from video2act_ros.ros.lifecycle import ManagedNode
 
 CLIENTS = {
     "nodes/demo_node.py": "a user of a stack, in the process of a command",
+    "nodes/fault_bench.py": "a stand-in of the fault bench, in its process",
     "nodes/operator.py": "a user of a stack, in the process of a command",
     "nodes/health.py": "a container's health check",
     "nodes/bench_camera.py": "a camera of a benchmark, in a process of its own",

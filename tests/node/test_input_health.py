@@ -134,7 +134,7 @@ def test_good_inputs_are_told_by_both_systems(systems, reports):
     reports.wait_for("system2", "image_age", "cam_high", -1.0)
     checks = {
         (check, camera)
-        for check in ("image_age", "image_frozen", "image_dark")
+        for check in ("image_age", "image_frozen", "image_dark", "image_format")
         for camera in ("cam_high", "cam_wrist")
     }
     clock = {("clock_ahead", ""), ("clock_behind", "")}

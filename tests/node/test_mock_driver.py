@@ -106,7 +106,7 @@ def test_it_follows_and_refuses_as_a_trajectory_controller(make_driver):
 @pytest.mark.parametrize("mock", [CONTROLLER, SIMPLE], ids=lambda mock: mock["controller"])
 def test_inactive_controllers_judge_and_move_nothing(make_driver, mock):
     """As a loaded controller that is not active: it listens, refuses what is wrong, and the arm stays."""
-    driver, commander = make_driver(mock, controllers="inactive")
+    driver, commander = make_driver(mock, controllers="inactive", command_timeout_s=5.0)
     commander.send(0.1, 0.3)
     commander.send(0.1, positions=TARGET[:2])
     commander.wait_for_refusal("positions")
@@ -115,12 +115,8 @@ def test_inactive_controllers_judge_and_move_nothing(make_driver, mock):
     assert commander.joints[-1] == [0.0, 0.0, 0.0]
     (result,) = driver.set_parameters([Parameter("controllers", value="active")])
     assert result.successful, result.reason
-
-    def send_and_look():  # the simple driver asks for a command within its time-out
-        commander.send(0.1, 0.3)
-        return commander.arrived()
-
-    commander.wait_for(send_and_look, "the target")
+    commander.send(0.1, 0.3)
+    commander.wait_for(commander.arrived, "the target")
 
 
 def test_an_unknown_state_of_the_controllers_is_refused(make_driver):

@@ -241,7 +241,7 @@ def test_reports_of_unknown_systems_are_refused_and_hold_nothing(stack, spinner,
 @pytest.mark.parametrize(
     ("age_s", "words"),
     [
-        (1.0, "external command is 1.0"),
+        (5.0, "external command is 5."),
         (-1.0, "s in the future; synchronise its source's clock"),
         (None, "years ago, by another clock"),
     ],

@@ -48,9 +48,8 @@ class FrozenJoints:
     def command(self, positions: Vector, now_ns: int) -> None:
         """Take a command (J,) that is sent at `now_ns`."""
         self._commanded = np.array(positions)
-        back = (
-            np.abs(self._commanded - self._values) <= BACK
-        )  # its set-point was brought to where it is measured
+        # its set-point was brought to where it is measured
+        back = (self._left_ns > 0) & (np.abs(self._commanded - self._values) <= BACK)
         self._left_ns[back] = 0
         self._anchor = np.where(np.isnan(self._anchor) | back, self._commanded, self._anchor)
         left = self._arm & (self._left_ns == 0) & (np.abs(self._commanded - self._anchor) > COMMANDED)

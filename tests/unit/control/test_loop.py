@@ -288,7 +288,7 @@ def test_a_reset_simulation_is_held_where_it_stands_now(bench):
     bench.chunk(np.arange(60) * 0.05)
     bench.tick(15)
     bench.loop.new_episode(bench.now_ns)
-    bench.measured = np.array([-0.5, 0.4, 1.0])
+    bench.measured, bench.blocked = np.array([-0.5, 0.4, 1.0]), True
     np.testing.assert_allclose(bench.tick(8).state.positions, [-0.5, 0.4, 1.0])  # measured there for 0.1 s
 
 
