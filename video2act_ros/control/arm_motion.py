@@ -16,6 +16,7 @@ from video2act_ros.core.types import FloatArray, JointSample, seconds_to_ns
 
 BRAKING_STEP_S = 0.02  # between two points of the way to rest, unless a control period is longer
 SETTLE_S = 0.25  # a held arm stands at least so long before it goes on: no stop-and-go at a threshold
+EDGE = 0.01  # policy units: so far an arm that lies against a stop is measured beyond its range
 REMEASURE_RAD = 0.3  # after a reset the arm may stand elsewhere; more than any tracking error
 
 
@@ -54,6 +55,7 @@ class ArmMotion:
         self._braking_step_s = max(BRAKING_STEP_S, period_s)
         self._settle_ticks = round(SETTLE_S / period_s) + self._lead - 1
         limits = JointLimits.of_commands(profile)
+        self._range = limits.position_min, limits.position_max
         if trajectories:
             limits = limits.interpolated(period_s)
         self._limiter = Limiter(limits, period_s)
@@ -99,8 +101,8 @@ class ArmMotion:
         return self._reset_ns is not None
 
     def take(self, positions: FloatArray) -> None:
-        """Begin at rest at the measured `positions` (J,), in policy units."""
-        self._limiter.reset(np.asarray(positions, dtype=np.float64))
+        """Begin at rest at the measured `positions` (J,), in policy units; at a limit where one is passed by a hair."""
+        self._limiter.reset(self._inside(positions))
         self._stand()
         self._reset_ns = None
 
@@ -117,7 +119,7 @@ class ArmMotion:
             return False
         if not np.any(np.abs(joints.positions - self._limiter.positions)[self._arm] > REMEASURE_RAD):
             return False
-        self._limiter.reset(np.asarray(joints.positions, dtype=np.float64))
+        self._limiter.reset(self._inside(joints.positions))
         self._stand()
         return True
 
@@ -162,6 +164,13 @@ class ArmMotion:
         tail = self._limiter.braking(self._braking_step_s, self._ahead)
         way += [(len(later) * self._period_s + after_s, state) for after_s, state in tail]
         return Command(now_ns, newest, tuple(way), start)
+
+    def _inside(self, positions: FloatArray) -> Vector:
+        """Return measured `positions` (J,), those that lie outside the range by no more than `EDGE` at its end."""
+        values = np.asarray(positions, dtype=np.float64)
+        low, high = self._range
+        clipped = np.clip(values, low, high)
+        return np.where(np.abs(values - clipped) <= EDGE, clipped, values)
 
     def _stand(self) -> None:
         """Settle that the arm stands where the limiter is."""

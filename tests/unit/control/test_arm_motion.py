@@ -123,3 +123,12 @@ def test_without_trajectories_nothing_is_settled_ahead(profile):
     assert arm.lead_ns == 20_000_000
     assert motion(profile).lead_ns == 60_000_000
     assert motion(profile, 0.05).lead_ns == 80_000_000
+
+
+def test_an_arm_that_lies_against_its_stop_is_taken_at_the_limit(profile):
+    """Measured a hair outside; no command leaves the range. Farther out it is taken where it is, and moves inwards."""
+    arm = motion(profile)
+    arm.take(np.array([-2.004, 2.004, 0.5]))
+    np.testing.assert_array_equal(arm.step(0, None).state.positions, [-2.0, 2.0, 0.5])
+    arm.take(np.array([-2.3, 2.3, 0.5]))
+    np.testing.assert_array_equal(arm.step(0, None).state.positions, [-2.3, 2.3, 0.5])
