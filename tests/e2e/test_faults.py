@@ -21,7 +21,6 @@ OUTCOMES = {
     "estop_in_motion": "fault",
     "policy_raises": "fault",
     "jammed_executor": "hold",
-    "latched_estop_at_start": "refused",
     "controller_inactive": "refused",
     "recorder_only": "refused",
     "old_epoch_chunk": "hold",
