@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
 
+from rclpy.duration import Duration
 from rclpy.node import Node
 
 from video2act_ros.nodes.demo_node import DemoNode
 from video2act_ros.nodes.fault_watch import FaultWatch
+from video2act_ros.ros import qos
 from video2act_ros.ros.runner import StackRunner
 
 ANSWER_S = 10.0
@@ -61,3 +63,20 @@ def wait_for_listener(node: DemoNode, publisher: Any, topic: str, count: int) ->
         ANSWER_S,
         f"the command node to listen to {topic}",
     )
+
+
+def tell(topic: str, message: Any, undo: Any) -> Action:
+    """Publish `message` on `topic`, to whoever of the stack listens; undone by `undo`, a message of the same type."""
+
+    @contextlib.contextmanager
+    def action(bench: Bench) -> Iterator[Begin]:
+        publisher = bench.node.create_publisher(type(message), topic, qos.DATA)
+        try:
+            wait_for_listener(bench.node, publisher, topic, 1)
+            yield lambda: publisher.publish(message)
+            publisher.publish(undo)
+            publisher.wait_for_all_acked(Duration(seconds=ANSWER_S))
+        finally:
+            bench.node.destroy_publisher(publisher)
+
+    return action

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rclpy.duration import Duration
 from rclpy.exceptions import InvalidHandle
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
@@ -24,12 +23,12 @@ from video2act_ros.core.config import System1Config
 from video2act_ros.nodes.command_watch import INTRUDER
 from video2act_ros.nodes.demo_node import DemoNode
 from video2act_ros.nodes.fault_bench import (
-    ANSWER_S,
     JUDGE_PRIORITY,
     Action,
     Begin,
     Bench,
     quiet_node,
+    tell,
     wait_for_listener,
 )
 from video2act_ros.nodes.fault_processes import continued_at_end
@@ -106,19 +105,7 @@ def second_publisher() -> Action:
 
 def emergency_stop() -> Action:
     """Publish true on `emergency_stop`, as a wired switch does; undone by false."""
-
-    @contextlib.contextmanager
-    def action(bench: Bench) -> Iterator[Begin]:
-        publisher = bench.node.create_publisher(Bool, "emergency_stop", qos.DATA)
-        try:
-            wait_for_listener(bench.node, publisher, "emergency_stop", 1)
-            yield lambda: publisher.publish(Bool(data=True))
-            publisher.publish(Bool(data=False))
-            publisher.wait_for_all_acked(Duration(seconds=ANSWER_S))
-        finally:
-            bench.node.destroy_publisher(publisher)
-
-    return action
+    return tell("emergency_stop", Bool(data=True), Bool(data=False))
 
 
 def lying_joint_states() -> Action:

@@ -23,7 +23,7 @@ from video2act_ros.nodes.fault_bench import (
     Action,
     Begin,
     Bench,
-    wait_for_listener,
+    tell,
 )
 from video2act_ros.nodes.faulty_command_node import MISBEHAVE, NOTHING
 from video2act_ros.ros import qos
@@ -120,19 +120,7 @@ def latched_emergency_stop() -> Action:
 
 def misbehave(what: str) -> Action:
     """Let something go wrong in the command node's own process; see `faulty_command_node`."""
-
-    @contextlib.contextmanager
-    def action(bench: Bench) -> Iterator[Begin]:
-        publisher = bench.node.create_publisher(String, MISBEHAVE, qos.DATA)
-        try:
-            wait_for_listener(bench.node, publisher, MISBEHAVE, 1)
-            yield lambda: publisher.publish(String(data=what))
-            publisher.publish(String(data=NOTHING))
-            publisher.wait_for_all_acked(Duration(seconds=ANSWER_S))
-        finally:
-            bench.node.destroy_publisher(publisher)
-
-    return action
+    return tell(MISBEHAVE, String(data=what), String(data=NOTHING))
 
 
 def shared_memory_removed() -> Action:
