@@ -18,7 +18,7 @@ BRAKING_STEP_S = 0.02  # between two points of the way to rest, unless a control
 SETTLE_S = 0.25  # a held arm stands at least so long before it goes on: no stop-and-go at a threshold
 EDGE = 0.01  # policy units: so far an arm that lies against a stop is measured beyond its range
 REMEASURE_RAD = 0.3  # after a reset the arm may stand elsewhere; more than any tracking error
-
+LET_GO_S = 1.0  # so long after the last command its driver is taken to stand at that set-point still
 
 _MISSED_ONE_BY_ONE = 500  # after more missed ticks than these every arm stands
 
@@ -66,6 +66,7 @@ class ArmMotion:
         self._ahead: MotionState | None = (
             None  # what the newest command told of the period after the settled ones
         )
+        self._newest_ns: int | None = None  # stamp of the newest command
         self._rest_ticks = 0  # for so many ticks the newest settled motion has been at rest
         self._stand()
         self._reset_ns: int | None = None  # a new episode began; the arm may stand elsewhere now
@@ -99,6 +100,12 @@ class ArmMotion:
     def elsewhere(self) -> bool:
         """Whether the arm may have been put elsewhere since it was driven last: a new episode began."""
         return self._reset_ns is not None
+
+    def let_go_lately(self, now_ns: int) -> bool:
+        """Whether the driver stands at the newest set-point still, as far as the arm was not put elsewhere since."""
+        if self._newest_ns is None or self.elsewhere or not self._limiter.stopped:
+            return False
+        return 0 <= now_ns - self._newest_ns <= seconds_to_ns(LET_GO_S)
 
     def take(self, positions: FloatArray) -> None:
         """Begin at rest at the measured `positions` (J,), in policy units; at a limit where one is passed by a hair."""
@@ -150,6 +157,7 @@ class ArmMotion:
         Where `missed` ticks sent nothing, the driver has gone on with what the newest command told it, at its end on
         the way to rest, and the motion goes on from there: to go on from that command would pull the arm back.
         """
+        self._newest_ns = now_ns
         if missed:
             self._pass_missed(missed)
         self._settled.append(self._limiter.step(target))

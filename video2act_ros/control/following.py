@@ -68,6 +68,10 @@ class Following:
         """Whether the arm still has to show that it follows."""
         return bool(self._proofs)
 
+    def retreat(self) -> None:
+        """Send the set-point to the measured pose; the next motion must be proven."""
+        self._retreating = self._lost = True
+
     def clear(self) -> None:
         """Forget everything, as when the arm is let go."""
         self._tracking.clear()
@@ -101,7 +105,7 @@ class Following:
         problem = self._tracking.problem(sample)
         if problem is not None:
             if problem.outcome is not Outcome.SLOW:
-                self._retreating = self._lost = True
+                self.retreat()
             yield problem
         if sample is not None:
             yield from self._judge_proofs(sample, commanded)
@@ -136,7 +140,7 @@ class Following:
                 self._proofs.remove(proof)
             elif sample.stamp_ns - proof.moved_since_ns > seconds_to_ns(PROOF_S):
                 self._proofs.clear()
-                self._retreating = self._lost = True
+                self.retreat()
                 yield Problem(
                     Outcome.FAULT,
                     f"the arm does not follow: {self._names[joint]} was sent {abs(asked):.2f} rad and moved "

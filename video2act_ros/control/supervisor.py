@@ -10,7 +10,7 @@ from video2act_ros.control.arm_motion import ArmMotion
 from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.command import Command
 from video2act_ros.control.external import ExternalSource
-from video2act_ros.control.following import Following
+from video2act_ros.control.following import NEAR_RAD, Following
 from video2act_ros.control.policy_motion import PolicyMotion
 from video2act_ros.control.problem import Problem
 from video2act_ros.control.run_state import EMERGENCY_STOP, RunState, Source
@@ -101,21 +101,24 @@ class Supervisor:
         """Take the arm from its measured pose, or return every reason why not."""
         if self._settings.replay:
             return (_REPLAY,)
-        was_sending = self.state.sending
         problems = (*self._robot_problems(now_ns), *self._policy_problems(now_ns), *self._apart(now_ns))
-        refusals = self.state.engage((*self._refusals(problems), *self._out_of_reach()), now_ns)
+        refusals = (*self._refusals(problems), *self._out_of_reach())
+        was_sending = self._take_arm(refusals, now_ns)
+        refusals = self.state.engage(refusals, now_ns)
         if not refusals and self.state.epoch != self.policy.epoch:
-            self._take_arm(was_sending, now_ns)
+            self._begin_to_drive(was_sending, now_ns)
         return refusals
 
     def move_to_start(self, now_ns: int) -> tuple[tuple[str, ...], float]:
         """Begin the slow way to the start pose; return every reason why not, and its duration [s]."""
         if self._settings.replay:
             return (_REPLAY,), 0.0
-        refusals = self.state.begin_move(self._refusals(self._robot_problems(now_ns)), now_ns)
+        refusals = self._refusals(self._robot_problems(now_ns))
+        was_sending = self._take_arm(refusals, now_ns)
+        refusals = self.state.begin_move(refusals, now_ns)
         if refusals:
             return refusals, 0.0
-        self._take_arm(False, now_ns)
+        self._begin_to_drive(was_sending, now_ns)
         return (), self.arm.begin_move()
 
     def external(self, positions: Vector, now_ns: int, stamp_ns: int = 0) -> str | None:
@@ -402,15 +405,29 @@ class Supervisor:
         far = self.arm.far(first, self.joints.positions)
         return () if far is None else (f"first command {far.format('the measured pose')}; {_TO_START}",)
 
-    def _take_arm(self, was_sending: bool, now_ns: int) -> None:
-        """Begin to send, from the measured pose unless commands went out already."""
+    def _take_arm(self, refusals: tuple[str, ...], now_ns: int) -> bool:
+        """Stand at the measured pose before anything is sent; return whether something is sent already.
+
+        A driver that was told where to stand a moment ago still stands there: its set-point leaps nowhere, but goes
+        to an arm that is not near it.
+        """
+        if self.state.sending:
+            return True
+        if not refusals and self.joints is not None:
+            self.following.clear()
+            if not self.arm.let_go_lately(now_ns):
+                self.arm.take(self.joints.positions)
+            elif self.arm.distances(self.joints.positions).max() > NEAR_RAD:
+                self.following.retreat()
+        return False
+
+    def _begin_to_drive(self, was_sending: bool, now_ns: int) -> None:
+        """Take that commands go out in a new epoch."""
         self.policy.raise_epoch(self.state.epoch, now_ns)
         self._external.clear()
+        self._rest_at = None
         if self.joints is None:
             return
         if not was_sending:
-            self.arm.take(self.joints.positions)
             self.policy.take_arm()
-            self.following.clear()
-        self._rest_at = None
         self.following.prove(tuple(self._unproven), self.arm.positions, self.joints.positions)
