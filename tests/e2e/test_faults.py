@@ -1,6 +1,6 @@
 """Faults in the real processes while the simulated arm moves: it stops within its limits, says why, and goes on.
 
-The time until it stands and limits are judged by `video2act faults` on a quiet machine, not here.
+The time until it stands is judged by `video2act faults` on a quiet machine, not here.
 """
 
 import re
@@ -47,5 +47,6 @@ def test_a_fault_in_motion_is_borne(bench, name, outcome):
     result = run_trial(fault, bench, SEED)
     assert result.outcome == outcome, result
     assert result.stopped_within_s is not None, result
+    assert result.limit_violations == 0, result
     assert re.search(fault.says, result.reason_reported, re.IGNORECASE), result
     assert result.recovered, result

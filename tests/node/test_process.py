@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from video2act_ros.control.realtime import raise_scheduling_class
+from video2act_ros.core.priority import raise_scheduling_class
 from video2act_ros.nodes import operator
 from video2act_ros.ros.process import spin
 

@@ -1,6 +1,8 @@
 """`/sim_robot` as a real node with real physics and cameras: it behaves as an arm's driver does."""
 
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,12 +17,14 @@ from std_msgs.msg import Bool, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from video2act_msgs.srv import ResetSimulation
+from video2act_ros.core.priority import raise_scheduling_class
 from video2act_ros.nodes.sim_robot_node import SimRobotNode
 from video2act_ros.ros import environment, qos
 from video2act_ros.ros.convert import stamp_to_ns
 from video2act_ros.ros.convert_images import frame_from_image, frame_from_message
 from video2act_ros.sim.aloha import JOINT_NAMES
 from video2act_ros.sim.graphics import gl_problem
+from video2act_ros.sim.live import PHYSICS_PRIORITY
 
 TIMEOUT_S = 20.0
 CAMERAS = ("cam_high", "cam_right_wrist", "cam_left_wrist")
@@ -300,3 +304,14 @@ def test_with_servos_off_the_arm_falls(user, robot_node):
         return np.abs(user.newest() - before).max() > 0.4
 
     user.wait_for(fell, "the arm to fall")
+
+
+@pytest.mark.usefixtures("robot_node")
+def test_the_physics_wait_for_no_program(user):
+    """An arm falls behind for no busy computer; behind its commands, the simulated one would leap after them."""
+    user.wait_for(lambda: user.joints, "the physics")
+    thread = next(thread for thread in threading.enumerate() if thread.name == "sim_physics")
+    with ThreadPoolExecutor(1) as own:
+        told = own.submit(raise_scheduling_class, PHYSICS_PRIORITY).result(TIMEOUT_S)
+    expected = os.SCHED_FIFO if told.startswith("SCHED_FIFO") else os.SCHED_OTHER
+    assert os.sched_getscheduler(thread.native_id) == expected

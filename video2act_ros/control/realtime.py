@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from video2act_ros.control.statistics import Distribution, Summary
 from video2act_ros.core.errors import ConfigurationError
+from video2act_ros.core.priority import raise_scheduling_class
 
-HELPERS_BELOW = 10  # SCHED_FIFO priorities between the control thread and its process's other threads
 SWITCH_INTERVAL_S = 0.0005  # another Python thread gives the interpreter back after at most this long
 
 
@@ -118,39 +116,3 @@ class RealtimeThread:
             except Exception as error:  # noqa: BLE001  the arm needs the next tick whatever went wrong in this one
                 with contextlib.suppress(Exception):  # nor may the report of an error end the thread
                     self._on_error(error)
-
-
-def raise_scheduling_class(priority: int) -> str:
-    """Put the calling thread into SCHED_FIFO where permitted; return the class in force, in words."""
-    return _raise((threading.get_native_id(),), priority)
-
-
-def raise_helper_threads(control_priority: int) -> str:
-    """Put every thread of this process into SCHED_FIFO below the control thread; return their class in words.
-
-    The control thread waits for whichever of them holds the interpreter's lock. In the normal class that
-    one can be kept off the CPU by other processes for many milliseconds. Threads started later by one of
-    these inherit the class, so call it before the control thread starts, and never in a process that
-    computes a model.
-
-    Args:
-        control_priority: SCHED_FIFO priority of the control thread; 0 changes nothing.
-    """
-    if control_priority <= 0:
-        return "normal"
-    threads = tuple(int(path.name) for path in Path("/proc/self/task").glob("*"))
-    return _raise(threads, max(control_priority - HELPERS_BELOW, 1))
-
-
-def _raise(threads: tuple[int, ...], priority: int) -> str:
-    if priority <= 0:
-        return "normal"
-    if not hasattr(os, "sched_setscheduler"):
-        return "normal (this system has no SCHED_FIFO)"
-    try:
-        for thread in threads:
-            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
-                os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(priority))
-    except OSError as error:
-        return f"normal (SCHED_FIFO {priority} refused: {error.strerror}; grant CAP_SYS_NICE or rtprio)"
-    return f"SCHED_FIFO {priority}"

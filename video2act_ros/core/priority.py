@@ -1,11 +1,14 @@
-"""Asks the system to run this process before others that are not urgent."""
+"""Asks the system to run a process, or threads of it, before others that are not urgent."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
+HELPERS_BELOW = 10  # SCHED_FIFO priorities between the control thread and its process's other threads
 _THREADS, _GROUP = Path("/proc/self/task"), Path("/proc/self/autogroup")
 
 
@@ -21,9 +24,8 @@ def prefer_process(nice: int) -> str:
     """
     if not nice:
         return "nice 0"
-    threads = [int(path.name) for path in _THREADS.glob("*")] or [0]
     try:
-        for thread in threads:
+        for thread in _threads() or [0]:
             with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
                 os.setpriority(os.PRIO_PROCESS, thread, nice)
         if _GROUP.exists() and os.getsid(0) == os.getpid():
@@ -43,15 +45,41 @@ def run_at_once(priority: int, *, inherited: bool = False) -> str:
         priority: SCHED_FIFO priority, 1 (least urgent) to 99.
         inherited: whether threads and processes that are started later get it, too.
     """
-    if not hasattr(os, "SCHED_RESET_ON_FORK"):
+    return _raise(_threads(), priority, 0 if inherited else getattr(os, "SCHED_RESET_ON_FORK", 0))
+
+
+def raise_scheduling_class(priority: int) -> str:
+    """Put the calling thread into SCHED_FIFO where permitted; return the class in force, in words."""
+    return _raise((threading.get_native_id(),), priority)
+
+
+def raise_helper_threads(control_priority: int) -> str:
+    """Put every thread of this process into SCHED_FIFO below the control thread; return their class in words.
+
+    The control thread waits for whichever of them holds the interpreter's lock. In the normal class that
+    one can be kept off the CPU by other processes for many milliseconds. Threads started later by one of
+    these inherit the class, so call it before the control thread starts, and never in a process that
+    computes a model.
+
+    Args:
+        control_priority: SCHED_FIFO priority of the control thread; 0 changes nothing.
+    """
+    return _raise(_threads(), max(control_priority - HELPERS_BELOW, 1) if control_priority > 0 else 0)
+
+
+def _threads() -> list[int]:
+    return [int(path.name) for path in _THREADS.glob("*")]
+
+
+def _raise(threads: Iterable[int], priority: int, flags: int = 0) -> str:
+    if priority <= 0:
+        return "normal"
+    if not hasattr(os, "sched_setscheduler"):
         return "normal (this system has no SCHED_FIFO)"
-    policy, wanted = os.SCHED_FIFO, os.sched_param(priority)
-    if not inherited:
-        policy |= os.SCHED_RESET_ON_FORK
     try:
-        for thread in [int(path.name) for path in _THREADS.glob("*")]:
-            with contextlib.suppress(ProcessLookupError):
-                os.sched_setscheduler(thread, policy, wanted)
+        for thread in threads:
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setscheduler(thread, os.SCHED_FIFO | flags, os.sched_param(priority))
     except OSError as error:
         return f"normal (SCHED_FIFO {priority} refused: {error.strerror}; grant CAP_SYS_NICE or rtprio)"
     return f"SCHED_FIFO {priority}"

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from video2act_ros.control.realtime import RealtimeReport, RealtimeThread, raise_scheduling_class
+from video2act_ros.control.realtime import RealtimeReport, RealtimeThread
+from video2act_ros.core.priority import raise_scheduling_class
 from video2act_ros.doctor.kernel_clock import KernelClock, kernel_clock, read_timex
 from video2act_ros.ros.log_folder import log_folder_problem
 from video2act_ros.ros.shared_memory import processes_without_files

@@ -18,8 +18,8 @@ from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 from video2act_msgs.msg import ActionChunk
-from video2act_ros.control.realtime import raise_scheduling_class
 from video2act_ros.core.config import System1Config
+from video2act_ros.core.priority import raise_scheduling_class
 from video2act_ros.nodes.command_watch import INTRUDER
 from video2act_ros.nodes.demo_node import DemoNode
 from video2act_ros.nodes.fault_bench import (

@@ -15,7 +15,7 @@ from pathlib import Path
 from rclpy.duration import Duration
 from std_msgs.msg import Bool, String
 
-from video2act_ros.control.realtime import raise_scheduling_class
+from video2act_ros.core.priority import raise_scheduling_class
 from video2act_ros.nodes.fault_bench import (
     ANSWER_S,
     JUDGE_PRIORITY,

@@ -17,10 +17,9 @@ from rclpy.context import Context
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from video2act_ros.control.realtime import raise_helper_threads
 from video2act_ros.core.config import CommandConfig
 from video2act_ros.core.errors import ConfigurationError
-from video2act_ros.core.priority import prefer_process
+from video2act_ros.core.priority import prefer_process, raise_helper_threads
 from video2act_ros.ros import environment
 from video2act_ros.ros.lifecycle import ManagedNode
 from video2act_ros.ros.shared_memory import REMOVED_CAUSE, OwnFiles, dead_ports_avoided

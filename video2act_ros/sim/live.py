@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from video2act_ros.core.errors import SimulationError
 from video2act_ros.core.latest import Latest
+from video2act_ros.core.priority import raise_scheduling_class
 from video2act_ros.core.types import ImageArray
 from video2act_ros.sim.aloha import AlohaSim
 from video2act_ros.sim.cameras import SceneRenderer
@@ -22,6 +23,7 @@ Array = NDArray[np.float64]
 
 PHYSICS_STEPS = 5  # physics steps between two looks at the reference: 10 ms
 MAX_LAG_S = 0.1  # beyond this the simulation gives up catching up and runs slower than the wall clock
+PHYSICS_PRIORITY = 5  # SCHED_FIFO where permitted: an arm and its servos wait for no program
 _STOP_TIMEOUT_S = 1.0
 _RENDERER_TIMEOUT_S = 30.0
 
@@ -155,6 +157,7 @@ class LiveRobot:
         thread.start()
 
     def _physics_loop(self) -> None:
+        raise_scheduling_class(PHYSICS_PRIORITY)
         period_s = PHYSICS_STEPS * self._sim.step_s
         deadline_s = time.monotonic()
         next_joint_s = next_camera_s = self._time_s

@@ -1,11 +1,9 @@
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
-from video2act_ros.control.realtime import RealtimeThread, raise_scheduling_class
+from video2act_ros.control.realtime import RealtimeThread
 from video2act_ros.core.errors import ConfigurationError
 
 
@@ -76,44 +74,6 @@ def test_an_exception_is_reported_and_ticking_goes_on():
     assert again.wait(20.0)
     assert thread.stop(5.0)
     assert [str(error) for error in errors] == ["once"]
-
-
-def test_the_scheduling_class_is_always_reported():
-    """Whether SCHED_FIFO was granted or refused, the report says so, and normal stays normal."""
-    words = []
-    thread = threading.Thread(target=lambda: words.append(raise_scheduling_class(10)))
-    thread.start()
-    thread.join(10.0)
-    assert words[0] == "SCHED_FIFO 10" or words[0].startswith("normal (")
-    assert raise_scheduling_class(0) == "normal"
-
-
-HELPERS = """
-import os, threading
-from video2act_ros.control.realtime import raise_helper_threads
-done = threading.Event()
-helper = threading.Thread(target=done.wait)
-helper.start()
-print(raise_helper_threads({priority}))
-tasks = [int(name) for name in os.listdir("/proc/self/task")]
-print({{(os.sched_getscheduler(task), os.sched_getparam(task).sched_priority) for task in tasks}})
-done.set()
-"""
-
-
-@pytest.mark.parametrize(("priority", "granted"), [(40, 30), (5, 1), (0, 0)])
-def test_every_thread_of_the_process_stays_below_the_control_thread(priority, granted):
-    """All threads get one class: SCHED_FIFO below the control thread's, or the normal one where refused."""
-    script = HELPERS.format(priority=priority)
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
-    )
-    words, threads = run.stdout.splitlines()
-    if words == f"SCHED_FIFO {granted}":
-        assert threads == f"{{(1, {granted})}}"
-    else:
-        assert words.startswith("normal")
-        assert threads == "{(0, 0)}"
 
 
 def test_stop_before_start_is_harmless():

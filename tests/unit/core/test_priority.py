@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from video2act_ros.core.priority import prefer_process
+from video2act_ros.core.priority import prefer_process, raise_scheduling_class
 
 PROBE = """
 import os, sys, threading
@@ -87,3 +88,41 @@ def test_a_program_that_others_wait_for_runs_at_once(arguments, later):
         pytest.skip(told)
     assert told == "SCHED_FIFO 7"
     assert (threads, child) == (f"{{'FIFO'}} {{'{later}'}}", later)
+
+
+def test_the_scheduling_class_is_always_reported():
+    """Whether SCHED_FIFO was granted or refused, the report says so, and normal stays normal."""
+    words = []
+    thread = threading.Thread(target=lambda: words.append(raise_scheduling_class(10)))
+    thread.start()
+    thread.join(10.0)
+    assert words[0] == "SCHED_FIFO 10" or words[0].startswith("normal (")
+    assert raise_scheduling_class(0) == "normal"
+
+
+HELPERS = """
+import os, threading
+from video2act_ros.core.priority import raise_helper_threads
+done = threading.Event()
+helper = threading.Thread(target=done.wait)
+helper.start()
+print(raise_helper_threads({priority}))
+tasks = [int(name) for name in os.listdir("/proc/self/task")]
+print({{(os.sched_getscheduler(task), os.sched_getparam(task).sched_priority) for task in tasks}})
+done.set()
+"""
+
+
+@pytest.mark.parametrize(("priority", "granted"), [(40, 30), (5, 1), (0, 0)])
+def test_every_thread_of_the_process_stays_below_the_control_thread(priority, granted):
+    """All threads get one class: SCHED_FIFO below the control thread's, or the normal one where refused."""
+    script = HELPERS.format(priority=priority)
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    words, threads = run.stdout.splitlines()
+    if words == f"SCHED_FIFO {granted}":
+        assert threads == f"{{(1, {granted})}}"
+    else:
+        assert words.startswith("normal")
+        assert threads == "{(0, 0)}"
