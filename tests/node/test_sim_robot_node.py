@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration
 from compressed_profile import write_compressed_profile
+from conditions import until
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -16,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from video2act_msgs.srv import ResetSimulation
+from video2act_msgs.srv import NewEpisode, ResetSimulation
 from video2act_ros.core.priority import raise_scheduling_class
 from video2act_ros.nodes.sim_robot_node import SimRobotNode
 from video2act_ros.ros import environment, qos
@@ -315,3 +316,17 @@ def test_the_physics_wait_for_no_program(user):
         told = own.submit(raise_scheduling_class, PHYSICS_PRIORITY).result(TIMEOUT_S)
     expected = os.SCHED_FIFO if told.startswith("SCHED_FIFO") else os.SCHED_OTHER
     assert os.sched_getscheduler(thread.native_id) == expected
+
+
+@pytest.mark.usefixtures("robot_node")
+def test_a_new_episode_is_asked_for_until_a_command_node_has_answered(user, context, spinner):
+    """A command node that was killed stays known for a while and answers nothing; its successor must hear of it."""
+    dead = Node("dead", context=context)  # nobody spins it
+    dead.create_service(NewEpisode, "new_episode", lambda _request, response: response)
+    asked = threading.Event()
+    until(lambda: user.reset(3).message == "reset", "the robot to know the dead one")
+    dead.destroy_node()
+    successor = Node("successor", context=context)
+    successor.create_service(NewEpisode, "new_episode", lambda _request, response: asked.set() or response)
+    spinner.add(successor)
+    assert asked.wait(TIMEOUT_S)

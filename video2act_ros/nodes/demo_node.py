@@ -181,13 +181,11 @@ class DemoNode(Node):
 
     def prepare(self, seed: int, timeout_s: float) -> None:
         """Reset the simulation (which begins a new episode) and wait for a chunk made for it."""
-        before = self.state.episode if self.state else 0
+        before = self.state
         answer = self.call(self.reset_client, ResetSimulation.Request(use_seed=True, seed=seed))
         if not answer.success:
             raise StackFailure(f"the simulation refused the reset: {answer.message}")
-        self.wait_for(
-            lambda: self.state is not None and self.state.episode > before, timeout_s, "the new episode"
-        )
+        self.wait_for(lambda: _began_episode(self.state, before), timeout_s, "the new episode")
         self.wait_for(self._has_current_chunk, timeout_s, "System 1's first chunk of the episode")
 
     def _has_current_chunk(self) -> bool:
@@ -230,3 +228,11 @@ class DemoNode(Node):
         duration_s = (self.get_clock().now().nanoseconds - started) / NS_PER_S
         self.disengage(startup_s)
         return EpisodeResult(seed, success, duration_s)
+
+
+def _began_episode(now: RunState | None, before: RunState | None) -> bool:
+    """Whether an episode began after `before`; a command node that was started anew counts from the beginning."""
+    if now is None or before is None:
+        return now is not None and now.episode > 0
+    later = stamp_to_ns(now.episode_stamp) > stamp_to_ns(before.episode_stamp)
+    return later and (now.epoch, now.episode) != (before.epoch, before.episode)

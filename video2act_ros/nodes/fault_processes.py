@@ -16,6 +16,7 @@ from rclpy.duration import Duration
 from std_msgs.msg import Bool, String
 
 from video2act_ros.core.priority import raise_scheduling_class
+from video2act_ros.core.types import NS_PER_S
 from video2act_ros.nodes.fault_bench import (
     ANSWER_S,
     JUDGE_PRIORITY,
@@ -27,6 +28,7 @@ from video2act_ros.nodes.fault_bench import (
 )
 from video2act_ros.nodes.faulty_command_node import MISBEHAVE, NOTHING
 from video2act_ros.ros import qos
+from video2act_ros.ros.convert import stamp_to_ns
 
 SLOW_PERIOD_S = 0.1
 SLOW_FACTOR = 10
@@ -98,7 +100,7 @@ def latched_emergency_stop() -> Action:
 
     @contextlib.contextmanager
     def action(bench: Bench) -> Iterator[Begin]:
-        node, watch = bench.node, bench.watch
+        node = bench.node
         publisher = node.create_publisher(Bool, "emergency_stop", qos.LATCHED)
 
         def begin() -> None:
@@ -106,16 +108,23 @@ def latched_emergency_stop() -> Action:
             publisher.publish(Bool(data=True))
             bench.stack.restart("command_node")
             restarted_s = time.time()
-            node.wait_for(lambda: bool(watch.since(restarted_s)), RESTART_S, "the command node to be back")
+            node.wait_for(lambda: _is_back(bench, restarted_s), RESTART_S, "the command node to be back")
 
         try:
             yield begin
+        finally:
             publisher.publish(Bool(data=False))
             publisher.wait_for_all_acked(Duration(seconds=ANSWER_S))
-        finally:
             node.destroy_publisher(publisher)
 
     return action
+
+
+def _is_back(bench: Bench, restarted_s: float) -> bool:
+    """Whether every listener of the bench has heard the command node that was started then."""
+    state = bench.node.state
+    heard = state is not None and stamp_to_ns(state.header.stamp) > restarted_s * NS_PER_S
+    return heard and bool(bench.watch.since(restarted_s))
 
 
 def misbehave(what: str) -> Action:

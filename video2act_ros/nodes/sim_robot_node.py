@@ -31,6 +31,7 @@ from video2act_ros.sim.live import Array, LiveEvents, LiveRobot, LiveSettings
 from video2act_ros.sim.tasks import get_task
 
 METRICS_PERIOD_S = 1.0
+REQUEST_PERIOD_S = 2.0  # a request for a new episode that was not answered meanwhile is made again
 
 
 class SimRobotNode(ManagedNode):
@@ -89,6 +90,8 @@ class SimRobotNode(ManagedNode):
         self.create_service(ResetSimulation, "~/reset", self._reset)
         self._new_episode = self.create_client(NewEpisode, "new_episode")
         self.create_timer(METRICS_PERIOD_S, self._publish_metrics)
+        self._unanswered: Any = None  # the newest request for a new episode
+        self.create_timer(REQUEST_PERIOD_S, self._repeat_request)
 
     def stop(self) -> None:
         """Stop to listen, and both threads."""
@@ -202,11 +205,21 @@ class SimRobotNode(ManagedNode):
         self._seed = int(request.seed) if request.use_seed else self._seed + 1
         response.cube_position = self._robot.reset(self._seed)
         response.success, response.seed, response.message = True, self._seed, "reset"
+        self._unanswered = None
         if self._new_episode.service_is_ready():
-            self._new_episode.call_async(NewEpisode.Request())
+            self._begin_episode()
         else:
             response.message = "reset; no command node was told to begin a new episode"
         return response
+
+    def _begin_episode(self) -> None:
+        """Ask for a new episode; what a command node that was killed never answers is asked again of its successor."""
+        self._unanswered = self._new_episode.call_async(NewEpisode.Request())
+
+    def _repeat_request(self) -> None:
+        if self._unanswered is not None and not self._unanswered.done():
+            self._new_episode.remove_pending_request(self._unanswered)
+            self._begin_episode()
 
 
 def _joint_state(stamp_ns: int, positions: Array, velocities: Array) -> JointState:
