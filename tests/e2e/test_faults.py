@@ -22,6 +22,8 @@ OUTCOMES = {
     "policy_raises": "fault",
     "jammed_executor": "hold",
     "controller_inactive": "refused",
+    "recorder_only": "refused",
+    "latched_estop_at_start": "refused",
     "old_epoch_chunk": "hold",
     "kill_system2": "hold",
     "pause_command": "driver_hold",

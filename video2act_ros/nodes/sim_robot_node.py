@@ -31,7 +31,8 @@ from video2act_ros.sim.live import Array, LiveEvents, LiveRobot, LiveSettings
 from video2act_ros.sim.tasks import get_task
 
 METRICS_PERIOD_S = 1.0
-REQUEST_PERIOD_S = 2.0  # a request for a new episode that was not answered meanwhile is made again
+REQUEST_PERIOD_S = 2.0  # a request for a new episode that was not answered meanwhile is made again …
+PATIENCE_S = 20.0  # … for so long
 
 
 class SimRobotNode(ManagedNode):
@@ -90,8 +91,9 @@ class SimRobotNode(ManagedNode):
         self.create_service(ResetSimulation, "~/reset", self._reset)
         self._new_episode = self.create_client(NewEpisode, "new_episode")
         self.create_timer(METRICS_PERIOD_S, self._publish_metrics)
-        self._unanswered: Any = None  # the newest request for a new episode
-        self.create_timer(REQUEST_PERIOD_S, self._repeat_request)
+        self._request: Any = None  # the newest for a new episode
+        self._ask_until_s = 0.0  # monotonic
+        self.create_timer(REQUEST_PERIOD_S, self._ask_for_episode)
 
     def stop(self) -> None:
         """Stop to listen, and both threads."""
@@ -205,21 +207,21 @@ class SimRobotNode(ManagedNode):
         self._seed = int(request.seed) if request.use_seed else self._seed + 1
         response.cube_position = self._robot.reset(self._seed)
         response.success, response.seed, response.message = True, self._seed, "reset"
-        self._unanswered = None
-        if self._new_episode.service_is_ready():
-            self._begin_episode()
-        else:
+        if not self._new_episode.service_is_ready():
             response.message = "reset; no command node was told to begin a new episode"
+        self._ask_until_s = time.monotonic() + PATIENCE_S
+        self._request = None
+        self._ask_for_episode()
         return response
 
-    def _begin_episode(self) -> None:
-        """Ask for a new episode; what a command node that was killed never answers is asked again of its successor."""
-        self._unanswered = self._new_episode.call_async(NewEpisode.Request())
-
-    def _repeat_request(self) -> None:
-        if self._unanswered is not None and not self._unanswered.done():
-            self._new_episode.remove_pending_request(self._unanswered)
-            self._begin_episode()
+    def _ask_for_episode(self) -> None:
+        """Ask for a new episode until it is answered: a command node may be dead, or its successor not known yet."""
+        if time.monotonic() > self._ask_until_s or (self._request is not None and self._request.done()):
+            return
+        if self._request is not None:
+            self._new_episode.remove_pending_request(self._request)
+        ready = self._new_episode.service_is_ready()
+        self._request = self._new_episode.call_async(NewEpisode.Request()) if ready else None
 
 
 def _joint_state(stamp_ns: int, positions: Array, velocities: Array) -> JointState:
