@@ -7,6 +7,7 @@ import pytest
 from conditions import until
 from domains import new_domain
 
+from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.ros import environment
 
 TIMEOUT_S = 300.0  # two models load twice, perhaps beside other work
@@ -122,3 +123,27 @@ def test_a_command_that_fails_says_why_in_one_line(machine, arguments, environ, 
     assert len(errors) == 1, done.stderr
     assert words in errors[0]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_stack_whose_shared_memory_was_emptied_recovers_by_itself(machine, tmp_path, still_bundle_of):
+    """Both systems start anew over the network; the command node and the driver go on. The arm holds meanwhile."""
+    bundle = str(still_bundle_of(load_robot_profile(PROFILE)))
+    logs = tmp_path / "logs"
+    machine.start(
+        "video2act_ros.cli", "run", "mock", "--robot", str(PROFILE), "--system1-bundle", bundle,
+        "--system2-bundle", bundle, "--logs", str(logs), log=tmp_path / "run.log",
+    )  # fmt: skip
+    wait_for(machine, "engage")
+    machine.empty_shared_memory()
+    assert machine.video2act("estop").returncode == 0
+    for name in ("system1_node", "system2_node"):
+        until(
+            lambda log=logs / f"{name}.log": "starts anew" in log.read_text(),
+            f"{name} to start anew",
+            TIMEOUT_S,
+        )
+    wait_for(machine, "disengage")
+    wait_for(machine, "engage")
+    assert (tmp_path / "run.log").read_text() == ""
+    assert "starts anew" not in (logs / "command_node.log").read_text()
