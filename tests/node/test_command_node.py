@@ -218,9 +218,11 @@ class Spinner:
 
 
 @pytest.fixture
-def profile_path(tmp_path):
+def profile_path(tmp_path, request):
+    """The robot's profile; parametrize it indirectly for other keys."""
+    changes = {"joints": [RATES | joint for joint in PROFILE["joints"]]} | getattr(request, "param", {})
     path = tmp_path / "test.yaml"
-    path.write_text(yaml.safe_dump(PROFILE | {"joints": [RATES | joint for joint in PROFILE["joints"]]}))
+    path.write_text(yaml.safe_dump(PROFILE | changes))
     return path
 
 
@@ -436,6 +438,30 @@ def test_figures_are_published(world):
     assert 0.0 < figures["latent_age_s"]["p50"] < 2.0
     assert figures["seams"]["reaction_s"] == figures["reaction_s"]
     assert set(figures["seams"]) >= {"position_jump", "velocity_jump", "acceleration_jump", "actions_skipped"}
+
+
+OUTPUTS = PROFILE["commands"]
+
+
+@pytest.mark.parametrize(
+    ("profile_path", "rate_hz"),
+    [
+        ({}, 50.0),
+        ({"commands": [OUTPUTS[0], OUTPUTS[1] | {"rate_hz": 200.0}, OUTPUTS[2]]}, 200.0),
+    ],
+    indirect=["profile_path"],
+)
+def test_it_ticks_as_often_as_a_controller_of_single_set_points(world, rate_hz):
+    """Deadlines are absolute: ticks and missed ones together are the rate. Without one in the profile it is named."""
+    world.engage()
+    first = world.state
+    world.wait_for(lambda: world.state.control_ticks > first.control_ticks + 100, "a hundred ticks")
+    last = world.state
+    ticks = last.control_ticks + last.missed_ticks - first.control_ticks - first.missed_ticks
+    seconds = (stamp_to_ns(last.header.stamp) - stamp_to_ns(first.header.stamp)) / 1e9
+    assert ticks / seconds == pytest.approx(rate_hz, rel=0.1)
+    if rate_hz == 50.0:
+        world.wait_for(lambda: "as commands[1].rate_hz" in world.problems, "the warning")
 
 
 def test_deactivation_brakes_first(world, command, capfd):

@@ -59,6 +59,9 @@ class JointStateSource(Frozen):
     names: dict[str, Text] = Field(default_factory=dict)
 
 
+_NO_RATE = "set-points at a rate that may not be its controller's, which writes each as a step: the arm moves in jerks"
+
+
 class CommandOutput(Frozen):
     """A command topic, its message type, and the joints it drives in the order they are sent."""
 
@@ -74,6 +77,9 @@ class CommandOutput(Frozen):
     names: dict[str, Text] = Field(default_factory=dict)
     driver: str = ""  # name of the driver's node; empty: nobody knows
     velocities: Flag = False  # whether a JointState carries joint speeds, too; few drivers take them for such
+    rate_hz: Rate | None = (
+        None  # of the driver's updates, where it writes each set-point as it is; None: nobody knows
+    )
 
 
 class Mock(Frozen):
@@ -111,6 +117,19 @@ class RobotProfile(Frozen):
         if broken:
             raise ValueError("; ".join(broken))
         return self
+
+    def command_rate_hz(self, least_hz: float) -> float:
+        """Return the rate of commands [Hz], at least `least_hz`, that brings each driver a new set-point per update."""
+        return max(least_hz, *(output.rate_hz or 0.0 for output in self.commands))
+
+    @property
+    def unknown_rates(self) -> tuple[str, ...]:
+        """What to add where a controller writes set-points as they are and nobody knows how often, in words."""
+        return tuple(
+            f"{output.topic} gets {_NO_RATE}; say the controller manager's update_rate as commands[{index}].rate_hz"
+            for index, output in enumerate(self.commands)
+            if output.type == "forward_position" and output.rate_hz is None
+        )
 
     @property
     def joint_names(self) -> tuple[str, ...]:

@@ -126,6 +126,9 @@ def _output(location: Location, output: Mapping[str, Any], known: list[str]) -> 
         )
         text = f"{why} carries velocities; remove the key, it is for type joint_state"
         yield Mistake((*location, "velocities"), text)
+    if output.get("type") == "joint_trajectory" and output.get("rate_hz") is not None:
+        text = "a trajectory says what is due when, at any rate; remove the key, it is for drivers of single set-points"
+        yield Mistake((*location, "rate_hz"), text)
     if output.get("type") == "forward_position" and output.get("names"):
         text = "a Float64MultiArray carries no names; remove the key, the order of joints decides"
         yield Mistake((*location, "names"), text)

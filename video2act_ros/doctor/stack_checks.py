@@ -50,6 +50,9 @@ def check_profile(path: Path) -> Iterator[Finding]:
         for text in error.mistakes or (str(error),):
             yield problem(topic, text, f"correct {path}")
     else:
+        for unknown in profile.unknown_rates:
+            what, remedy = unknown.split("; ", 1)
+            yield warning(topic, what, f"{remedy} in {path}")
         text = f"{len(profile.joints)} joints, cameras {', '.join(profile.camera_names)}"
         checks = path.read_text(encoding="utf-8").count("check")
         yield ok(topic, f"{text}; {checks} remarks to check" if checks else text)

@@ -118,6 +118,15 @@ def with_outputs(profile: RobotProfile, output: str) -> RobotProfile:
     return profile.model_copy(update={"commands": commands})
 
 
+def _at_controller_rate(profile: RobotProfile, rate_hz: float) -> RobotProfile:
+    """Return the robot with that rate in the profile where a controller writes set-points as they are."""
+    commands = tuple(
+        item.model_copy(update={"rate_hz": rate_hz}) if item.type == "forward_position" else item
+        for item in profile.commands
+    )
+    return profile.model_copy(update={"commands": commands})
+
+
 def run_bench_controllers(
     profiles: Sequence[RobotProfile],
     options: ControllerBenchOptions,
@@ -189,13 +198,15 @@ class ControllerTrial:
     """One pass through all phases, in explicit time: loop, messages, controllers and joints of one robot."""
 
     def __init__(self, profile: RobotProfile, setup: ControllerSetup, seed: int) -> None:
+        profile = _at_controller_rate(profile, setup.rate_hz)
         self._profile, self._setup = profile, setup
         self._rng = np.random.default_rng(seed)
         config = CommandConfig()
-        self._period_ns = seconds_to_ns(1.0 / config.rate_hz)
-        self._loop = ControlLoop(profile, ControlSettings(period_s=1.0 / config.rate_hz))
+        period_s = 1.0 / profile.command_rate_hz(config.rate_hz)
+        self._period_ns = seconds_to_ns(period_s)
+        self._loop = ControlLoop(profile, ControlSettings(period_s=period_s))
         self._outputs = [
-            (CommandConverter(profile, output, 1.0 / config.rate_hz), CommandReader(output))
+            (CommandConverter(profile, output, period_s), CommandReader(output))
             for output in profile.commands
         ]
         start = profile.array("start")

@@ -74,7 +74,7 @@ class ControlInterface:
         self._node = node
         self._profile = profile
         self._config = config
-        self._period_s = 1.0 / config.rate_hz
+        self._period_s = 1.0 / profile.command_rate_hz(config.rate_hz)
         settings = ControlSettings(
             period_s=self._period_s,
             splice=config.splice,
@@ -281,7 +281,7 @@ class ControlInterface:
             health.value(name, json.dumps(value) if isinstance(value, dict) else value)
         if self._thread is not None and (gaps := self._joints.gaps):
             health.problem("joint_states", "; ".join(gaps), Level.WARN, passing=True)
-        for text in status.warnings:
+        for text in (*status.warnings, *self._profile.unknown_rates):
             health.problem(text, text, Level.WARN, passing=True)
         if status.mode in (RunMode.HOLDING, RunMode.FAULT) or (status.reason and status.sending):
             level = Level.ERROR if status.mode is RunMode.FAULT else Level.WARN

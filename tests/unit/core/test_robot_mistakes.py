@@ -232,6 +232,13 @@ CASES = [
         "a JointTrajectory always carries velocities; remove the key",
     ),
     (
+        "    type: joint_trajectory",
+        "    type: joint_trajectory\n    rate_hz: 200",
+        31,
+        "commands[0].rate_hz",
+        "a trajectory says what is due when, at any rate; remove the key, it is for drivers of single set-points",
+    ),
+    (
         "type: forward_position",
         "type: forward_position\n    velocities: yes please",
         37,

@@ -45,3 +45,21 @@ def test_the_mock_robot_lags_as_the_profile_says(robot_profile):
             "mock": {"controller": "joint_trajectory_controller", "lag_s": lag_s}
         }
         assert RobotProfile.model_validate(content).mock_lag_s.tolist() == wanted
+
+
+def test_a_controller_that_writes_set_points_as_they_are_asks_for_its_rate(robot_profile):
+    """The command node ticks at least so often; a rate that nobody knows is named with the remedy."""
+    outputs = [
+        {"topic": "arm/commands", "type": "forward_position", "joints": ["shoulder", "elbow"]},
+        {"topic": "gripper/commands", "type": "joint_state", "joints": ["gripper"]},
+    ]
+    unknown = RobotProfile.model_validate(robot_profile.model_dump() | {"commands": outputs})
+    assert unknown.command_rate_hz(50.0) == 50.0
+    (text,) = unknown.unknown_rates
+    assert text.startswith("arm/commands gets set-points at a rate that may not be its controller's")
+    assert text.endswith("say the controller manager's update_rate as commands[0].rate_hz")
+    outputs[0]["rate_hz"], outputs[1]["rate_hz"] = 200.0, 100.0
+    known = RobotProfile.model_validate(robot_profile.model_dump() | {"commands": outputs})
+    assert known.command_rate_hz(50.0) == 200.0
+    assert known.command_rate_hz(250.0) == 250.0
+    assert known.unknown_rates == ()
