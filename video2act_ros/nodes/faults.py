@@ -131,7 +131,7 @@ def judge_fault(fault: Fault, bench: Bench, seed: int) -> FaultResult:
 @contextmanager
 def open_bench(options: FaultOptions, *, sim_time: bool) -> Iterator[Bench]:
     """Start the simulated stack and what listens to it; stop both at the end."""
-    environment.prepare()
+    environment.prepare(shared_memory=False)  # what becomes of that must not blind the judge
     arguments = {"use_sim_time": str(sim_time).lower(), "params_file": options.params_file}
     specs = tuple(replace(spec, program=FAULTY) if spec is COMMAND else spec for spec in SIM)
     with simulated_stack(options, options.logs, specs, **arguments) as (runner, node):
