@@ -11,6 +11,7 @@ from video2act_msgs.msg import RunState
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.nodes.command_node import CommandNode
 from video2act_ros.nodes.mock_driver_node import MockDriverNode
+from video2act_ros.nodes.safe_source_node import SafeSourceNode
 from video2act_ros.nodes.system1_node import System1Node
 from video2act_ros.nodes.system2_node import System2Node
 from video2act_ros.ros import qos
@@ -87,18 +88,20 @@ class Operator(Node):
 
 
 class MockStack:
-    """The nodes of the mock stack in this process."""
+    """The nodes of the mock stack in this process; without a bundle the safe source is among them."""
 
-    def __init__(self, make_node, spinner, context, path, bundle, listens=True):
-        self.profile = load_robot_profile(path)
+    def __init__(self, make_node, spinner, context, path, bundle=None, listens=True):
+        self.path, self.profile = path, load_robot_profile(path)
         self.operator = spinner.add(Operator(context, self.profile, listens))
         common = {"robot": str(path), "diagnostics_period_s": 0.1}
         models = common | {"bundle": str(bundle), "rate_hz": 10.0}
         self.driver = make_node(MockDriverNode, image_width=64, image_height=48, **common)
-        self.system2 = make_node(System2Node, **models)
-        self.system1 = make_node(System1Node, **models)
+        if bundle is None:
+            self.sources = (make_node(SafeSourceNode, **common),)
+        else:
+            self.sources = (make_node(System2Node, **models), make_node(System1Node, **models))
         self.command = make_node(CommandNode, realtime_priority=0, **common)
-        nodes = (self.driver, self.system2, self.system1, self.command)
+        nodes = (self.driver, *self.sources, self.command)
         assert all(node.came_up for node in nodes), [node.health for node in nodes]
 
     def silence(self, what):

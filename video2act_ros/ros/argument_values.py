@@ -12,6 +12,7 @@ from video2act_ros.bundles.manifest import check_robot, read_manifest
 from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.core.instructions import choose_instruction
 from video2act_ros.core.robot_profile import load_robot_profile
+from video2act_ros.ros.deployment import idle_specs
 from video2act_ros.ros.environment import ALL, resolve_bundle, resolve_profile
 from video2act_ros.ros.launch_arguments import arguments_of
 from video2act_ros.ros.stack import SYSTEM1, SYSTEM2, NodeSpec, machines
@@ -38,8 +39,9 @@ def check_values(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> None:
     if "bag" in values:
         _check_bag(values["bag"])
     profile = load_robot_profile(resolve_profile(values["robot"]))
+    idle = idle_specs(specs, values.get("system1_bundle", ""))
     for spec in (SYSTEM1, SYSTEM2):
-        if spec in specs and values.get("machine", ALL) in machines(spec):
+        if spec in specs and spec not in idle and values.get("machine", ALL) in machines(spec):
             manifest = read_manifest(resolve_bundle(values[f"{spec.name}_bundle"]))
             if spec is SYSTEM1:
                 check_robot(manifest.model_copy(update={"system2": None}), profile)
