@@ -98,6 +98,16 @@ class YamlSource:
             location = location[:-1]
         return self.lines.get(location, 1)
 
+    def value(self, location: Location) -> Any:
+        """Return what stands at a location; None where nothing does."""
+        value = self.content
+        for part in location:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def describe(self, mistakes: Iterable[Mistake]) -> tuple[str, ...]:
         """Return one line `file:line: key: text` per mistake, in the file's order, each once."""
         found = sorted({(self.line(item.location), path_text(item.location), item.text) for item in mistakes})
