@@ -4,46 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mock_stack import MockStack
-from sensor_msgs.msg import JointState
+from mock_stack import MOVED, SafeStack
 
 from video2act_ros.core.safe_source import SAFE_SOURCE_WORDS
 from video2act_ros.nodes.system1_node import System1Node
-from video2act_ros.ros import qos
 from video2act_ros.sim.safe_motion import LARGEST
 
 PROFILES = sorted((Path(__file__).parents[2] / "config" / "robots").glob("*.yaml"))
-MOVED = 0.01  # in policy units
-
-
-class SafeStack(MockStack):
-    """The mock stack without a bundle, and where its arm was seen."""
-
-    def __init__(self, make_node, spinner, context, path):
-        self.seen = {}
-        super().__init__(make_node, spinner, context, path)
-        for index, source in enumerate(self.profile.joint_states):
-            self.operator.create_subscription(
-                JointState, source.topic, self.keep_joints(index), qos.JOINT_STATES
-            )
-
-    def keep_joints(self, index):
-        source = self.profile.joint_states[index]
-
-        def keep(message):
-            with self.operator.changed:
-                found = self.profile.order(list(message.name), source)
-                self.seen |= {ours: message.position[theirs] for ours, theirs in found.items()}
-                self.operator.changed.notify_all()
-
-        return keep
-
-    def travel(self):
-        """How far every joint is from its start, (J,) in policy units; zero while nothing was seen."""
-        if len(self.seen) < len(self.profile.joints):
-            return np.zeros(len(self.profile.joints))
-        positions = np.array([self.seen[name] for name in self.profile.joint_names])
-        return np.abs(self.profile.to_policy(positions) - self.profile.limits("start"))
 
 
 @pytest.fixture
