@@ -222,6 +222,16 @@ def test_wrong_arguments_are_refused(tmp_path, given, words):
         StackRunner(REAL_ROBOT, given, tmp_path)
 
 
+def test_an_octal_number_in_a_parameter_file_is_refused_with_its_line(tmp_path):
+    """ROS reads 0300 as 192, too; what stands there for other nodes is theirs."""
+    path = tmp_path / "own.yaml"
+    path.write_text("/**/command:\n  ros__parameters:\n    bridge_s: 0010\n")
+    with pytest.raises(ConfigurationError, match=r"own.yaml:3: .*bridge_s: 0010 means 8"):
+        StackRunner(REAL_ROBOT, {"params_file": str(path)}, tmp_path)
+    path.write_text("/**/camera:\n  ros__parameters:\n    vendor: 0x1F\n")
+    StackRunner(REAL_ROBOT, {"params_file": str(path)}, tmp_path)
+
+
 @pytest.mark.parametrize("control", ["separate", "in_process"])
 def test_a_second_stack_in_one_domain_and_namespace_is_refused(monkeypatch, context, tmp_path, control):
     """Before it starts anything, whichever process holds the node; in another namespace it may run."""
