@@ -15,6 +15,7 @@ NODES = (
     "command_node",
     "sim_robot_node",
     "mock_driver_node",
+    "safe_source_node",
     "recorder_node",
     "replay_node",
 )

@@ -165,6 +165,18 @@ def test_joint_states_that_cannot_be_used_are_refused(robot):
     assert merger.missing == ("shoulder", "elbow", "gripper")
 
 
+def test_a_message_without_any_of_our_joints_is_passed_over(robot):
+    """A base's wheels on the arm's topic are no mistake; where nothing else comes, they are what is told."""
+    merger = JointStateMerger(load_robot_profile(robot))
+    assert merger.passes_over(0, joint_state(1, wheel=0.0))
+    assert "carries wheel, but not shoulder, elbow" in merger.gaps[0]
+    assert not merger.passes_over(0, joint_state(1, shoulder=0.0, wheel=0.0))
+    merger.update(0, joint_state(2, shoulder=0.0), now_ns=0)
+    assert merger.passes_over(0, joint_state(3, wheel=0.0))
+    assert "carries shoulder, but not elbow" in merger.gaps[0]
+    assert not merger.passes_over(0, JointState(name=["wheel"], position=[]))  # refused by `update`
+
+
 # -- latents and chunks --------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from mock_stack import MockStack
 from rclpy.context import Context
 from rclpy.node import Node
@@ -195,16 +196,24 @@ def test_a_second_system_is_named(stack, stranger_publisher, topic, message_type
 
 
 def test_drivers_that_share_a_topic_each_with_its_own_joints_are_no_rivals(
-    make_node, spinner, context, process, robot, still_bundle
+    make_node, spinner, context, process, robot
 ):
-    """An arm's driver and a base's on one /joint_states, as many robots have it."""
-    stack = MockStack(make_node, spinner, context, robot, still_bundle)
+    """An arm's driver and a base's on one /joint_states, as many robots have it; /diagnostics names no mistake."""
+    stack = MockStack(make_node, spinner, context, robot)
+    told = []
     with process(lambda other: Stranger(other, ["left_wheel", "right_wheel"], "base")) as base:
         base.lie(stack.profile.joint_states[0].topic, [1.0, 2.0])
         topic = stack.operator.resolve_topic_name(stack.profile.joint_states[0].topic)
         stack.operator.wait_for(lambda: stack.operator.count_publishers(topic) == 2, "both drivers")
+        stack.operator.create_subscription(
+            DiagnosticArray, "/diagnostics", stack.operator.keep_in(told), qos.DATA
+        )
         stack.operator.engage()
         stack.operator.wait_for_state("engaged")
+        stack.operator.wait_for(lambda: len(told) >= 20, "reports")
+    texts = [status.message for message in told for status in message.status]
+    assert texts
+    assert not [text for text in texts if "wheel" in text]
 
 
 def test_a_process_that_was_started_anew_is_no_rival_at_once(stack, stranger_publisher, monkeypatch):

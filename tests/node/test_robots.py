@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compressed_profile import write_compressed_profile
+from drafts import fill_in
 from mock_stack import MockStack
 from rclpy.parameter import Parameter
 from std_msgs.msg import Float64MultiArray
@@ -120,6 +121,7 @@ def test_a_drafted_profile_comes_to_engaged(make_robot, tmp_path):
     files = [str(tmp_path / "arm.urdf"), "--topics", str(tmp_path / "topics.txt"), "--output", str(path)]
     result = CliRunner().invoke(app, ["new-robot", *files])
     assert result.exit_code == 0, result.output
+    path.write_text(fill_in(path.read_text()))
     robot = make_robot(path)
     robot.operator.engage()
     robot.operator.wait_for_state("engaged")

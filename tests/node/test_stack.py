@@ -18,6 +18,7 @@ from rclpy.node import Node
 from video2act_ros.core.config import CommandConfig, NodeConfig
 from video2act_ros.core.errors import ConfigurationError, Video2ActError
 from video2act_ros.ros import environment, qos
+from video2act_ros.ros.argument_values import check_values
 from video2act_ros.ros.deployment import Deployment
 from video2act_ros.ros.launch_arguments import ARGUMENTS, arguments_of, check_arguments
 from video2act_ros.ros.lifecycle import ManagedNode
@@ -30,6 +31,7 @@ from video2act_ros.ros.stack import (
     RECORDER,
     REPLAY,
     REPLAY_NODE,
+    SAFE_SOURCE,
     SIM,
     SIM_ROBOT,
     SYSTEM2,
@@ -43,7 +45,7 @@ class ManagedCommand(ManagedNode):
 
 TIMEOUT_S = 120.0  # three processes that import the model libraries on a busy machine
 ROOT = Path(__file__).parents[2]
-ALL = (*SIM, MOCK_DRIVER, RECORDER, REPLAY_NODE)
+ALL = (*SIM, SAFE_SOURCE, MOCK_DRIVER, RECORDER, REPLAY_NODE)
 
 
 def test_every_key_of_the_parameter_file_exists_in_the_schema():
@@ -101,6 +103,31 @@ def test_a_part_of_the_stack_that_does_not_exist_is_refused():
         check_arguments(SIM, {"machine": "moon"})
     with pytest.raises(ConfigurationError, match="on the robot's computer"):
         check_arguments(SIM, {"machine": "gpu_host", "record": "true"})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"system2_bundle": "aloha_lift"},
+        {"instruction": "lift"},
+        {"control": "in_process"},
+        {"machine": "gpu_host"},
+    ],
+)
+def test_what_needs_a_policy_is_refused_where_a_mock_stack_has_none(given):
+    """By the names of the arguments; beside a bundle, and in other stacks, they are taken."""
+    with pytest.raises(ConfigurationError, match=f"{next(iter(given))} .*give system1_bundle"):
+        check_arguments(MOCK, given)
+    check_arguments(MOCK, given | {"system1_bundle": "aloha_lift"})
+    check_arguments(REAL_ROBOT, given)
+
+
+def test_a_mock_stack_without_a_bundle_fits_every_shipped_robot():
+    """Nothing about a bundle is judged; with a bundle of another robot it is refused as before."""
+    for path in (ROOT / "config" / "robots").glob("*.yaml"):
+        check_values(MOCK, {"robot": path.stem})
+    with pytest.raises(Video2ActError, match="14 joints"):
+        check_values(MOCK, {"robot": "franka_fr3", "system1_bundle": "aloha_lift"})
 
 
 def test_every_node_is_installed_as_an_executable():
@@ -193,6 +220,16 @@ def test_wrong_arguments_are_refused(tmp_path, given, words):
     """Before anything is started, with the valid choices."""
     with pytest.raises(Video2ActError, match=words):
         StackRunner(REAL_ROBOT, given, tmp_path)
+
+
+def test_an_octal_number_in_a_parameter_file_is_refused_with_its_line(tmp_path):
+    """ROS reads 0300 as 192, too; what stands there for other nodes is theirs."""
+    path = tmp_path / "own.yaml"
+    path.write_text("/**/command:\n  ros__parameters:\n    bridge_s: 0010\n")
+    with pytest.raises(ConfigurationError, match=r"own.yaml:3: .*bridge_s: 0010 means 8"):
+        StackRunner(REAL_ROBOT, {"params_file": str(path)}, tmp_path)
+    path.write_text("/**/camera:\n  ros__parameters:\n    vendor: 0x1F\n")
+    StackRunner(REAL_ROBOT, {"params_file": str(path)}, tmp_path)
 
 
 @pytest.mark.parametrize("control", ["separate", "in_process"])

@@ -8,6 +8,11 @@ from rich.table import Table
 console = Console()
 
 
+def print_line(text: str) -> None:
+    """Print a line as it is, however long: what is to be copied from it stays whole."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def two_columns(title: str, rows: dict[str, str]) -> Table:
     """Return a table of names and what was found for them."""
     table = Table(show_header=False, title=title)

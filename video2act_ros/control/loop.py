@@ -16,6 +16,7 @@ from video2act_ros.core.errors import InputError
 from video2act_ros.core.input_report import InputReport
 from video2act_ros.core.motion import Vector
 from video2act_ros.core.robot_profile import RobotProfile
+from video2act_ros.core.safe_source import SAFE_SOURCE, SAFE_SOURCE_WORDS
 from video2act_ros.core.types import ActionChunk, JointSample, RunMode
 
 __all__ = ["Command", "ControlLoop", "ControlSettings"]
@@ -254,7 +255,7 @@ class ControlLoop:
             state = core.state
             return LoopStatus(
                 mode=state.mode,
-                reason=core.reason,
+                reason=self._reason(),
                 source=state.source,
                 speed_scale=core.policy.scale,
                 emergency_stop=state.emergency_stop or core.stop_pressed,
@@ -269,6 +270,11 @@ class ControlLoop:
                 sending=state.sending,
                 warnings=(*core.watchdog.others, *core.watchdog.deaf),
             )
+
+    def _reason(self) -> str:
+        """Return the run state's reason, and in every state that no policy moves the arm where that is so."""
+        unpolicied = SAFE_SOURCE_WORDS if self._bundles.get("system1") == SAFE_SOURCE else ""
+        return "; ".join(filter(None, (self._supervisor.reason, unpolicied)))
 
     def _follow_bundle(self, system: str, bundle_id: str, now_ns: int) -> Refusal | None:
         """Begin a new epoch when `system` runs another bundle than before; say so."""

@@ -9,6 +9,7 @@ from video2act_ros.core.config import (
     MockDriverConfig,
     RecorderConfig,
     ReplayConfig,
+    SafeSourceConfig,
     SimRobotConfig,
     System1Config,
     System2Config,
@@ -27,6 +28,7 @@ _PATTERNS = (
     CommandConfig.NODE_NAME,  # sends commands
     System1Config.NODE_NAME,
     System2Config.NODE_NAME,
+    SafeSourceConfig.NODE_NAME,
     "demo",  # judges commands in `video2act demo` and `video2act faults`
     # Recorders.
     "rosbag2_*",  # ros2 bag record: rosbag2_recorder; also as a component and with a snapshot

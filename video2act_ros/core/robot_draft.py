@@ -1,4 +1,8 @@
-"""Writes the draft of a robot profile from a URDF and a list of topics; what is guessed is marked `check`."""
+"""Writes the draft of a robot profile from a URDF and a list of topics.
+
+What is guessed is marked `check`; what cannot be guessed is left empty and marked `fill in`, and the profile is refused
+until somebody has done so.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +10,42 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import yaml
 
+from video2act_ros.core.draft_limits import draft_limits
+from video2act_ros.core.draft_outputs import Output, assign_outputs, choose_sources
 from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.core.topic_list import (
     COMMAND_TYPES,
     IMAGE_TYPES,
+    CameraTopic,
     Topic,
     camera_topics,
     command_topics,
     joint_state_topics,
-    words,
 )
 from video2act_ros.core.urdf import Urdf, UrdfJoint, choose_joints
 
-_SIDES = {"left", "right"}
-_GRIPPERS = {"gripper", "hand", "finger", "fingers", "jaw"}
-_SPEED = {"prismatic": 0.05}  # where the URDF gives none [m/s]
-_TURNING_SPEED = 0.5  # [rad/s]
+MANY_JOINTS = 16
+"""More than two arms with grippers have: a policy drives only some of them."""
+
+_ASSUMED = (
+    Topic("/joint_states", COMMAND_TYPES["joint_state"]),
+    Topic("/joint_trajectory_controller/joint_trajectory", COMMAND_TYPES["joint_trajectory"]),
+    Topic("/camera/image_raw", IMAGE_TYPES["raw"]),
+)
+"""What ROS calls them by default, for a robot whose topics nobody has listed."""
+
 _RAMP_S = 0.5  # to a joint's full speed
 _DECIMALS = 10**6
 _JERK_S = 0.1  # to its full acceleration
 _HEAD = """\
-# {name}: draft of a robot profile, from {urdf} and {topics} topics.
+# {name}: draft of a robot profile, from {urdf} and {topics}.
 #
-# CHECK AGAINST YOUR ROBOT before the first engage everything marked "check": topics, joints and their order, the
-# start pose, grippers, limits. Then look at it without hardware: video2act run mock --robot THIS_FILE
+# FILL IN everything marked "fill in": the start pose, and what nothing told. Until then the profile is refused.
+# CHECK AGAINST YOUR ROBOT before the first engage everything marked "check": topics, joints and their order, grippers,
+# limits. Try it without hardware first: video2act run mock --robot THIS_FILE
 # Units: rad and s for turning joints, m and s for sliding ones.
 
 name: {name}  # what bundles and messages call this robot
@@ -44,7 +56,7 @@ description: {description}
 #   velocity_max                 largest speed of a command; from the URDF unless marked
 #   acceleration_max, jerk_max   largest change of that speed, and of the acceleration; a URDF has none: full speed
 #                                takes {ramp:g} s, full acceleration {jerk:g} s (check)
-#   start                        where an episode starts (check: must be free of collisions)
+#   start                        where an episode starts (fill in: inside the range, free of collisions)
 #   gripper                      true: the model sees [0, 1], 0 at position_min (check: closed), 1 at position_max
 joints:
 """
@@ -84,13 +96,6 @@ thresholds:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Output:
-    kind: str
-    topic: Topic
-    joints: tuple[UrdfJoint, ...]
-
-
 def draft_profile(
     urdf: Urdf, urdf_name: str, topics: Sequence[Topic], name: str, joint_names: Sequence[str] = ()
 ) -> str:
@@ -99,88 +104,127 @@ def draft_profile(
     Args:
         urdf: the robot's joints.
         urdf_name: what the comment calls the file.
-        topics: what the drivers and cameras publish and take.
+        topics: what the drivers and cameras publish and take; none: the usual names are assumed, and marked.
         name: of the robot; empty takes the URDF's.
-        joint_names: the joints in the policy's order; empty takes all in the URDF's order.
+        joint_names: the joints in the policy's order; empty takes all but wheels, from the root outwards.
 
     Raises:
         ConfigurationError: a joint has no limits, or joint states, cameras or commands are missing.
     """
     joints = choose_joints(urdf, joint_names)
-    cameras, sources = camera_topics(topics), joint_state_topics(topics)
-    if not sources:
-        raise ConfigurationError(_missing("joint states", [COMMAND_TYPES["joint_state"]], topics))
-    if not cameras:
-        raise ConfigurationError(_missing("camera images", list(IMAGE_TYPES.values()), topics))
-    outputs, unused = _outputs(joints, topics)
-    title, text = _text(name or urdf.name), _text(f"{len(joints)} joints, from {urdf_name}")
-    head = _HEAD.format(
-        name=title, description=text, urdf=urdf_name, topics=len(topics), ramp=_RAMP_S, jerk=_JERK_S
-    )
-    parts = [
-        head,
-        *(_joint(joint) for joint in joints),
-        *_left_out(urdf, joints),
-        _COMMAND_SPEED,
-        *(
-            f"  - {{name: {_text(n)}, topic: {t.name}, transport: {kind}}}  # check\n"
-            for n, kind, t in cameras
-        ),
-        _JOINT_STATES,
-        *(f"  - {{topic: {source.name}}}  # check\n" for source in sources),
-        _COMMANDS,
-        *(_output(output) for output in outputs),
-        *(f"# Not used: {topic.name} ({topic.type})\n" for topic in unused),
-        _THRESHOLDS,
-    ]
-    return "".join(parts)
+    return _Draft(urdf, joints, topics).text(name or urdf.name, urdf_name)
 
 
-def _left_out(urdf: Urdf, joints: Sequence[UrdfJoint]) -> list[str]:
-    """Return comments on the joints of the URDF that the profile does not have."""
-    bound = [f"# Not driven: {name} ({why})\n" for name, why in urdf.left_out if why != "fixed"]
-    return bound + [f"# Not chosen: {joint.name}\n" for joint in urdf.joints if joint not in joints]
+class _Draft:
+    """The parts of one draft."""
+
+    def __init__(self, urdf: Urdf, joints: Sequence[UrdfJoint], topics: Sequence[Topic]) -> None:
+        self._urdf, self._joints = urdf, joints
+        self._check = "check" if topics else "check: assumed, for no topics were listed"
+        self._count = len(topics)
+        self._topics = tuple(topics) or _ASSUMED
+
+    def text(self, name: str, urdf_name: str) -> str:
+        """Return the whole file."""
+        head = _HEAD.format(
+            name=_text(name),
+            description=_text(f"{len(self._joints)} joints, from {urdf_name}"),
+            urdf=urdf_name,
+            topics=f"{self._count} topics" if self._count else "topics that are usual, as none were listed",
+            ramp=_RAMP_S,
+            jerk=_JERK_S,
+        )
+        sources, cameras, commands = self._sources(), self._cameras(), self._commands()
+        joints = "".join(self._joint(joint) for joint in self._joints)
+        return "".join(
+            (
+                *(head, joints, self._left_out(), _COMMAND_SPEED, cameras),
+                *(_JOINT_STATES, sources, _COMMANDS, commands, _THRESHOLDS),
+            )
+        )
+
+    def _left_out(self) -> str:
+        """Return comments on the joints of the URDF that the profile does not have."""
+        bound = [f"# Not driven: {name} ({why})\n" for name, why in self._urdf.left_out if why != "fixed"]
+        others = [joint for joint in self._urdf.joints if joint not in self._joints]
+        wheels = (f"# Not chosen: {joint.name}{' (a wheel)' * joint.is_wheel}\n" for joint in others)
+        return "".join([*bound, *wheels])
+
+    def _joint(self, joint: UrdfJoint) -> str:
+        limits, gripper = draft_limits(joint), self._urdf.tree.is_gripper(joint.name)
+        acceleration = limits.speed / _RAMP_S
+        values = {
+            "name": _text(joint.name),
+            "position_min": "" if limits.low is None else _number(limits.low, math.ceil),
+            "position_max": "" if limits.high is None else _number(limits.high, math.floor),
+            "velocity_max": _number(limits.speed, math.floor),
+            "acceleration_max": _number(acceleration),
+            "jerk_max": _number(acceleration / _JERK_S),
+            "start": "",
+        }
+        remarks, asked = [*limits.remarks, "acceleration_max, jerk_max"], ["start"]
+        if gripper is None:
+            values["gripper"] = ""
+            asked.append("gripper: true or false")
+        elif gripper:
+            values["gripper"] = "true"
+            remarks.append("gripper")
+        inside = ", ".join(f"{key}: {value}" for key, value in values.items())
+        return f"  - {{{inside}}}  # fill in: {', '.join(asked)}; check: {', '.join(remarks)}\n"
+
+    def _cameras(self) -> str:
+        cameras, left = camera_topics(self._topics)
+        if not cameras:
+            raise ConfigurationError(_missing("camera images", list(IMAGE_TYPES.values()), self._topics))
+        lines = (self._camera(camera) for camera in cameras)
+        return "".join([*lines, *(f"# Not taken: {topic.name} ({why})\n" for topic, why in left)])
+
+    def _camera(self, camera: CameraTopic) -> str:
+        inside = f"name: {_text(camera.name)}, topic: {camera.topic.name}, transport: {camera.transport}"
+        return f"  - {{{inside}}}  # {self._check}\n"
+
+    def _sources(self) -> str:
+        found = joint_state_topics(self._topics)
+        if not found:
+            raise ConfigurationError(_missing("joint states", [COMMAND_TYPES["joint_state"]], self._topics))
+        sides = {joint.name: self._urdf.tree.side(joint.name) for joint in self._joints}
+        taken, others = choose_sources(found, sides)
+        if not taken:
+            return f"  - {{topic: }}  # fill in those that carry these joints: {_listed(others)}\n"
+        lines = [f"  - {{topic: {source.name}}}  # {self._check}\n" for source in taken]
+        return "".join([*lines, *(f"# Not taken: {topic.name} (JointState, too)\n" for topic in others)])
+
+    def _commands(self) -> str:
+        commands = command_topics(self._topics)
+        if not commands:
+            raise ConfigurationError(_missing("joint commands", list(COMMAND_TYPES.values()), self._topics))
+        outputs = assign_outputs(self._joints, self._urdf.tree, commands)
+        used = {topic for output in outputs for _, topic in output.choices}
+        left = [topic for _, topic in commands if topic not in used]
+        return "".join(
+            [
+                *(self._output(output) for output in outputs),
+                *(f"# Not taken: {topic.name} ({topic.type})\n" for topic in left),
+            ]
+        )
+
+    def _output(self, output: Output) -> str:
+        joints = ", ".join(_text(joint.name) for joint in output.joints)
+        if len(output.choices) == 1:
+            ((kind, topic),) = output.choices
+            place = f"  - topic: {topic.name}  # {self._check}\n    type: {kind}\n{_driver(topic)}"
+        else:
+            place = _asked(output.choices)
+        return f"{place}    joints: [{joints}]\n"
 
 
-def is_gripper(joint: UrdfJoint) -> bool:
-    """Return whether a joint looks like a gripper: it slides, or is called so."""
-    return joint.kind == "prismatic" or bool(words(joint.name) & _GRIPPERS)
-
-
-def _joint(joint: UrdfJoint) -> str:
-    low, high = float(joint.lower or 0.0), float(joint.upper or 0.0)
-    guessed = ["acceleration_max", "jerk_max", "start"]
-    speed = joint.velocity
-    if speed is None:
-        speed = _SPEED.get(joint.kind, _TURNING_SPEED)
-        guessed.insert(0, "velocity_max: none in the URDF")
-    if joint.kind == "continuous":
-        guessed.insert(0, "position_min and position_max: the joint has no ends")
-    gripper = is_gripper(joint)
-    start = high if gripper else 0.0 if low <= 0.0 <= high else (low + high) / 2
-    acceleration = speed / _RAMP_S
-    values = {
-        "name": _text(joint.name),
-        "position_min": _number(low, math.ceil),
-        "position_max": _number(high, math.floor),
-        "velocity_max": _number(speed, math.floor),
-        "acceleration_max": _number(acceleration),
-        "jerk_max": _number(acceleration / _JERK_S),
-        "start": _number(start, math.floor if gripper else round),
-    }
-    if gripper:
-        values["gripper"] = "true"
-        guessed.append("gripper")
-    inside = ", ".join(f"{key}: {value}" for key, value in values.items())
-    return f"  - {{{inside}}}  # check: {', '.join(guessed)}\n"
-
-
-def _output(output: _Output) -> str:
-    joints = ", ".join(_text(joint.name) for joint in output.joints)
-    return (
-        f"  - topic: {output.topic.name}  # check\n    type: {output.kind}\n{_driver(output.topic)}"
-        f"    joints: [{joints}]\n"
-    )
+def _asked(choices: Sequence[tuple[str, Topic]]) -> str:
+    """Return the lines of an output whose topic somebody has to choose, or to find where there is none."""
+    kinds = sorted({kind for kind, _ in choices})
+    known = "; ".join(f"{topic.name} (type: {kind})" for kind, topic in choices)
+    topic = f"fill in one of: {known}" if choices else "fill in: no topic of the list fits these joints"
+    kind = kinds[0] if len(kinds) == 1 else "  # fill in that of the topic"
+    return f"  - topic:   # {topic}\n    type: {kind}\n    # driver: check: ros2 topic info -v TOPIC\n"
 
 
 def _driver(topic: Topic) -> str:
@@ -194,46 +238,14 @@ def _driver(topic: Topic) -> str:
     )
 
 
-def _outputs(joints: Sequence[UrdfJoint], topics: Sequence[Topic]) -> tuple[list[_Output], list[Topic]]:
-    """Give every joint to one command topic: by message type, then to those whose names say more."""
-    order = list(COMMAND_TYPES)
-    candidates = sorted(
-        command_topics(topics),
-        key=lambda item: (order.index(item[0]), -len(item[1].words & (_SIDES | _GRIPPERS | {"arm"}))),
-    )
-    if not candidates:
-        raise ConfigurationError(_missing("joint commands", list(COMMAND_TYPES.values()), topics))
-    outputs, unused, left = [], [], list(joints)
-    for kind, topic in candidates:
-        taken = tuple(joint for joint in left if _fits(topic, joint))
-        if taken:
-            outputs.append(_Output(kind, topic, taken))
-            left = [joint for joint in left if joint not in taken]
-        else:
-            unused.append(topic)
-    if left:
-        raise ConfigurationError(
-            f"no command topic for {', '.join(joint.name for joint in left)}; command topics: "
-            f"{', '.join(topic.name for _, topic in candidates)}; leave the joints out with --joints, or add "
-            "their topic to the list"
-        )
-    return outputs, unused
-
-
-def _fits(topic: Topic, joint: UrdfJoint) -> bool:
-    """Return whether a topic's name speaks for a joint or at least not against it."""
-    sides = words(joint.name) & _SIDES
-    if sides and topic.words & _SIDES and not sides & topic.words:
-        return False
-    if topic.words & _GRIPPERS:
-        return is_gripper(joint)
-    return not ("arm" in topic.words and is_gripper(joint))
+def _listed(topics: Sequence[Topic]) -> str:
+    return ", ".join(topic.name for topic in topics)
 
 
 def _missing(what: str, types: list[str], topics: Sequence[Topic]) -> str:
     return (
-        f"no topic for {what} among the {len(topics)} of the list: none is of type {' or '.join(types)}; "
-        "start the drivers and list the topics again"
+        f"no topic for {what} among the {len(topics)} of the list: none that fits is of type {' or '.join(types)}; "
+        "start the drivers and list the topics again, or add one by --topic"
     )
 
 

@@ -14,7 +14,7 @@ from video2act_ros.core.robot_rules import broken_rules
 from video2act_ros.core.schema import Flag, Frozen, Lag, Number, Positive, Rate, Share, Text
 from video2act_ros.core.schema_mistakes import schema_mistakes
 from video2act_ros.core.thresholds import Thresholds
-from video2act_ros.core.yaml_source import YamlSource, path_text
+from video2act_ros.core.yaml_source import Mistake, YamlSource, path_text
 
 
 class ProfileError(ConfigurationError):
@@ -233,9 +233,14 @@ def profile_from(source: YamlSource) -> RobotProfile:
     Raises:
         ProfileError: it has mistakes; the message lists each with its line.
     """
+    if mistakes := profile_mistakes(source):
+        raise ProfileError.of(source.path, source.describe(mistakes))
+    return RobotProfile.model_validate(source.content)
+
+
+def profile_mistakes(source: YamlSource) -> tuple[Mistake, ...]:
+    """Return everything that keeps a document from being a robot profile."""
     mistakes = list(source.mistakes)
     if source.content is not None or not mistakes:
         mistakes += [*schema_mistakes(RobotProfile, source.content), *broken_rules(source.content)]
-    if mistakes:
-        raise ProfileError.of(source.path, source.describe(mistakes))
-    return RobotProfile.model_validate(source.content)
+    return tuple(mistakes)

@@ -54,7 +54,10 @@ def _words(model: type[BaseModel], location: Location, item: Any) -> str:
     if kind == "value_error":
         return str(context["error"])
     wanted = _WANTED.get(kind)
-    return item["msg"] if wanted is None else f"must be {wanted}; got {_shown(given)}{_remedy(kind, given)}"
+    if wanted is None:
+        return str(item["msg"])
+    remedy = _fill_in(model, location) if given is None else _remedy(kind, given)
+    return f"must be {wanted}; got {_shown(given)}{remedy}"
 
 
 _WANTED = {
@@ -74,6 +77,12 @@ def _missing(field: FieldInfo | None, key: str) -> str:
     meaning = f" ({field.description})" if field is not None and field.description else ""
     example = f"; for example {key}: {field.examples[0]}" if field is not None and field.examples else ""
     return f"missing key{meaning}{example}"
+
+
+def _fill_in(model: type[BaseModel], location: Location) -> str:
+    """Return what an empty value is for, where the schema says so."""
+    field = _fields(model, location[:-1]).get(str(location[-1])) if location else None
+    return f": fill it in ({field.description})" if field is not None and field.description else ""
 
 
 def _shown(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ Location = tuple[Union[str, int], ...]
 """Where a value stands in the document: keys and list indices from its root on."""
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*|[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?|\.[0-9]+([eE][-+]?[0-9]+)?)")
+_NO_NUMBER = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)  # refused where they stand, as no finite numbers
 _MERGE = "<<"
 
 
@@ -39,7 +43,8 @@ class YamlSource:
     """A YAML document's content and where everything in it stands.
 
     `content` is None where the document could not be read; `mistakes` then says why. A key that stands twice
-    is a mistake, too: YAML itself keeps the last one without a word.
+    is a mistake, too: YAML itself keeps the last one without a word. So is a number in another than the decimal form:
+    YAML 1.1, by which files are read, takes 0300 for 192 and 5:00 for 300.
     """
 
     path: Path
@@ -98,6 +103,16 @@ class YamlSource:
             location = location[:-1]
         return self.lines.get(location, 1)
 
+    def value(self, location: Location) -> Any:
+        """Return what stands at a location; None where nothing does."""
+        value = self.content
+        for part in location:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def describe(self, mistakes: Iterable[Mistake]) -> tuple[str, ...]:
         """Return one line `file:line: key: text` per mistake, in the file's order, each once."""
         found = sorted({(self.line(item.location), path_text(item.location), item.text) for item in mistakes})
@@ -118,12 +133,14 @@ def path_text(location: Location) -> str:
 def _walk(
     node: yaml.Node, location: Location, lines: dict[Location, int], above: tuple[int, ...]
 ) -> Iterator[Mistake]:
-    """Note the line of everything below `node`; yield keys that stand twice."""
+    """Note the line of everything below `node`; yield keys that stand twice, and numbers that mean something else."""
     lines.setdefault(location, node.start_mark.line + 1)
     if id(node) in above:
         problem = "an anchor contains itself; write the values out"
         raise yaml.composer.ComposerError(None, None, problem, node.start_mark)
-    if isinstance(node, yaml.SequenceNode):
+    if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and (text := _other_number(node)):
+        yield Mistake(location, text)
+    elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from _walk(item, (*location, index), lines, (*above, id(node)))
     elif isinstance(node, yaml.MappingNode):
@@ -138,6 +155,22 @@ def _walk(
             first.setdefault(key, line)
             lines[inner] = line
             yield from _walk(value_node, inner, lines, (*above, id(node)))
+
+
+def _other_number(node: yaml.ScalarNode) -> str:
+    """Return what a number means that is not written as a decimal one, and the remedy; empty where it is."""
+    written = str(node.value)
+    if _DECIMAL.fullmatch(written) or _NO_NUMBER.fullmatch(written):
+        return ""
+    try:
+        value = yaml.safe_load(written)
+    except (yaml.YAMLError, ValueError):
+        return f"{written} is no number; write a decimal one, or put it in quotes where it is text"
+    plain = written.replace("_", "").lstrip("+-0") or "0"
+    decimal = f" or {plain}" if plain.isdigit() and int(plain) != abs(value) else ""
+    return (
+        f"{written} means {value} in YAML 1.1; write {value}{decimal}, or put it in quotes where it is text"
+    )
 
 
 def _words(error: yaml.MarkedYAMLError) -> str:

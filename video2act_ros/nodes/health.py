@@ -12,12 +12,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from video2act_ros.core.errors import ConfigurationError, Video2ActError, unknown_choice
-from video2act_ros.ros.stack import REAL_ROBOT, RECORDER, REPLAY_NODE, SIM_ROBOT
+from video2act_ros.ros.stack import MOCK, REAL_ROBOT, RECORDER, REPLAY_NODE, SIM_ROBOT
 from video2act_ros.ros.start import refusals_in_one_line, start_ros
 
 ACTIVE = "active"
 NO_ANSWER = "no answer"
-KNOWN_NODES = tuple(spec.name for spec in (*REAL_ROBOT, SIM_ROBOT, RECORDER, REPLAY_NODE))
+KNOWN_NODES = tuple(spec.name for spec in (*MOCK, SIM_ROBOT, RECORDER, REPLAY_NODE))
 DEFAULT_NODES = tuple(spec.name for spec in REAL_ROBOT)
 
 _ASK_AGAIN_S = 1.0  # answers are lost while nodes get to know each other

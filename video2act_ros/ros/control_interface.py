@@ -215,6 +215,8 @@ class ControlInterface:
     def _on_joint_state(self, index: int, message: JointState) -> None:
         now_ns = self._now_ns()
         self._publishers.streams[index].note(message.name)
+        if self._joints.passes_over(index, message):
+            return
         sample = self._joints.update(index, message, now_ns)
         if sample is not None:
             self._loop.on_joints(sample, now_ns)

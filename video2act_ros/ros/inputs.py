@@ -93,6 +93,8 @@ def subscribe_joints(
 
     def handler(index: int) -> Callable[[JointState], None]:
         def handle(message: JointState) -> None:
+            if merger.passes_over(index, message):
+                return
             sample = merger.update(index, message, now_ns(node))
             if sample is not None:
                 on_sample(sample)

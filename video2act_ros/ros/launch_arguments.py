@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT, ParameterValue, SimRobotConfig
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
@@ -14,6 +14,7 @@ from video2act_ros.ros.stack import (
     REAL_ROBOT,
     RECORDER,
     REPLAY_NODE,
+    SAFE_SOURCE,
     SIM,
     SIM_ROBOT,
     SYSTEM1,
@@ -65,7 +66,7 @@ ARGUMENTS = (
         DEFAULT_ROBOT,
         "robot profile, which describes joints, limits, cameras and topics: a name under config/robots/, or the "
         "path of a YAML file",
-        _for("robot", *SIM, MOCK_DRIVER, RECORDER, REPLAY_NODE),
+        _for("robot", *SIM, SAFE_SOURCE, MOCK_DRIVER, RECORDER, REPLAY_NODE),
     ),
     LaunchArgument(
         "system1_bundle",
@@ -104,7 +105,7 @@ ARGUMENTS = (
         "use_sim_time",
         "false",
         "take the time from the topic /clock instead of from the machine; the simulated robot then publishes it",
-        (*_for("use_sim_time", *REAL_ROBOT), *_for("publish_clock", SIM_ROBOT)),
+        (*_for("use_sim_time", *REAL_ROBOT, SAFE_SOURCE), *_for("publish_clock", SIM_ROBOT)),
         tuple(BOOLEANS),
     ),
     LaunchArgument(
@@ -183,6 +184,10 @@ REPLAY_ARGUMENTS = (
     ),
     LaunchArgument("report", "", "JSON file for the figures at the end", _for("report", REPLAY_NODE)),
 )
+_NO_BUNDLE = (
+    "; empty: no policy, the built-in safe source moves every joint a little around the profile's start pose"
+)
+_NEED_BUNDLE = ("system2_bundle", "instruction")
 _NOT_IN_REPLAY = ("use_sim_time", "control", "machine")
 
 
@@ -191,7 +196,16 @@ def arguments_of(specs: tuple[NodeSpec, ...]) -> tuple[LaunchArgument, ...]:
     if REPLAY_NODE in specs:
         kept = (argument for argument in ARGUMENTS if argument.name not in _NOT_IN_REPLAY)
         return (*kept, *REPLAY_ARGUMENTS)
+    if SAFE_SOURCE in specs:
+        return tuple(_without_bundle(argument) for argument in ARGUMENTS)
     return (*ARGUMENTS, *SIM_ARGUMENTS) if SIM_ROBOT in specs else ARGUMENTS
+
+
+def _without_bundle(argument: LaunchArgument) -> LaunchArgument:
+    """Return an argument as it is where a stack needs no bundle."""
+    if argument.name != "system1_bundle":
+        return argument
+    return replace(argument, default="", description=argument.description + _NO_BUNDLE)
 
 
 def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> None:
@@ -202,7 +216,23 @@ def check_arguments(specs: tuple[NodeSpec, ...], given: Mapping[str, str]) -> No
             raise ConfigurationError(unknown_choice("launch argument", name, known))
         if known[name].choices and value not in known[name].choices:
             raise ConfigurationError(unknown_choice(f"value of {name}", value, known[name].choices))
+    if SAFE_SOURCE in specs and not given.get("system1_bundle"):
+        _check_without_bundle(given)
     if given.get("machine") == GPU_HOST and given.get("record"):
         raise ConfigurationError(
             "machine gpu_host runs System 2 alone; give `record` on the robot's computer"
+        )
+
+
+def _check_without_bundle(given: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for what means nothing to the safe source, which stands in for both systems."""
+    useless = [f"{name} {given[name]}" for name in _NEED_BUNDLE if given.get(name)]
+    if given.get("control") == IN_PROCESS:
+        useless.append(f"control {IN_PROCESS}")
+    if given.get("machine") == GPU_HOST:
+        useless.append(f"machine {GPU_HOST}")
+    if useless:
+        raise ConfigurationError(
+            f"{', '.join(useless)}: means nothing without a policy; give system1_bundle, too, or leave it out and try "
+            "the robot with the built-in safe source"
         )

@@ -8,7 +8,12 @@ import subprocess
 
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import IfCondition
-from launch.substitutions import AndSubstitution, LaunchConfiguration, NotEqualsSubstitution
+from launch.substitutions import (
+    AndSubstitution,
+    EqualsSubstitution,
+    LaunchConfiguration,
+    NotEqualsSubstitution,
+)
 from launch_ros.actions import LifecycleNode
 
 from launch import LaunchDescription
@@ -23,7 +28,9 @@ from video2act_ros.ros.stack import (
     PACKAGE,
     RECORDER,
     REPLAY_NODE,
+    SAFE_SOURCE,
     SYSTEM1,
+    SYSTEM2,
     NodeSpec,
     WhenEnded,
     machines,
@@ -104,7 +111,10 @@ def _respawn(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> bool | NotEqualsSub
 
 def _condition(spec: NodeSpec, specs: tuple[NodeSpec, ...]) -> IfCondition | None:
     """Return when a node is a process of its own on this machine, None for always."""
-    needed = []
+    needed: list[EqualsSubstitution | NotEqualsSubstitution] = []
+    if SAFE_SOURCE in specs and spec in (SAFE_SOURCE, SYSTEM1, SYSTEM2):
+        compare = EqualsSubstitution if spec is SAFE_SOURCE else NotEqualsSubstitution
+        needed.append(compare(LaunchConfiguration("system1_bundle"), ""))
     if spec is RECORDER:
         needed.append(NotEqualsSubstitution(LaunchConfiguration("record"), ""))
     if REPLAY_NODE not in specs:

@@ -17,11 +17,12 @@ from launch_ros.utilities import get_node_name_count, make_namespace_absolute, p
 
 from launch import LaunchContext
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.core.safe_source import MOCK_IMAGES_WORDS, SAFE_SOURCE_WORDS
 from video2act_ros.ros.deployment import Deployment
 from video2act_ros.ros.launch_arguments import arguments_of, check_arguments
 from video2act_ros.ros.launch_events import StackProgress
 from video2act_ros.ros.node_names import check_names
-from video2act_ros.ros.stack import LAUNCH_FILES, PACKAGE, NodeSpec
+from video2act_ros.ros.stack import LAUNCH_FILES, PACKAGE, SAFE_SOURCE, NodeSpec
 from video2act_ros.ros.stack_parameters import default_parameters, overrides, parameter_file
 
 PARAMETER_FILES = ("_video2act_defaults", "_video2act_params_file", "_video2act_arguments")
@@ -64,6 +65,8 @@ class PrepareStack(Action):
                 )
         check_names(deployment.full_names, os.environ)
         self._progress.begin(deployment)
+        if SAFE_SOURCE in self._specs:
+            self._progress.log.info(MOCK_IMAGES_WORDS if given.get("system1_bundle") else SAFE_SOURCE_WORDS)
         self._write(context, given)
 
     def _write(self, context: LaunchContext, given: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from video2act_ros.core.config import (
     NodeConfig,
     RecorderConfig,
     ReplayConfig,
+    SafeSourceConfig,
     SimRobotConfig,
     System1Config,
     System2Config,
@@ -57,13 +58,15 @@ SYSTEM2 = NodeSpec("system2_node", System2Config, WhenEnded.RESPAWN)
 SYSTEM1 = NodeSpec("system1_node", System1Config, WhenEnded.RESPAWN)
 COMMAND = NodeSpec("command_node", CommandConfig)
 SIM_ROBOT = NodeSpec("sim_robot_node", SimRobotConfig)
+SAFE_SOURCE = NodeSpec("safe_source_node", SafeSourceConfig, WhenEnded.RESPAWN)
 MOCK_DRIVER = NodeSpec("mock_driver_node", MockDriverConfig)
 RECORDER = NodeSpec("recorder_node", RecorderConfig, WhenEnded.GO_ON)
 REPLAY_NODE = NodeSpec("replay_node", ReplayConfig, WhenEnded.FINISH)
 
 REAL_ROBOT = (SYSTEM2, SYSTEM1, COMMAND)
 SIM = (*REAL_ROBOT, SIM_ROBOT)
-MOCK = (*REAL_ROBOT, MOCK_DRIVER)
+MOCK = (*REAL_ROBOT, SAFE_SOURCE, MOCK_DRIVER)
+"""The safe source takes the place of both systems where no bundle is given."""
 REPLAY = (*REAL_ROBOT, REPLAY_NODE)
 STACKS = {"real_robot": REAL_ROBOT, "sim": SIM, "mock": MOCK}
 LAUNCH_FILES = STACKS | {"replay": REPLAY}

@@ -1,6 +1,7 @@
 """`video2act new-robot`: a draft that loads, with every guess marked, or one clear error."""
 
 import pytest
+from drafts import fill_in
 from typer.testing import CliRunner
 
 from video2act_ros.cli import app
@@ -60,8 +61,9 @@ def draft(urdf, joints=(), topics=TOPICS):
     return draft_profile(read_urdf(urdf), urdf.name, parse_topics(topics.splitlines()), "", joints)
 
 
-def profile(urdf, text):
-    return profile_from(YamlSource.parse(urdf, text))
+def profile(urdf, text, **answers):
+    """The profile of a draft in which somebody has filled in what it asks."""
+    return profile_from(YamlSource.parse(urdf, fill_in(text, **answers)))
 
 
 def test_limits_come_from_the_urdf_rounded_inwards(urdf):
@@ -74,8 +76,7 @@ def test_limits_come_from_the_urdf_rounded_inwards(urdf):
     assert 1.25663 < waist.position_max <= 1.25663706
     assert waist.velocity_max == 2.0
     assert -3.1416 < roll.position_min < roll.position_max < 3.1416
-    assert (finger.gripper, finger.start, finger.velocity_max) == (True, 0.057, 0.05)
-    assert 0.5 <= robot.joints[3].start <= 1.2
+    assert (finger.gripper, finger.velocity_max) == (True, 0.05)
 
 
 def test_outputs_cameras_and_joint_states_follow_the_names_of_the_topics(urdf):
@@ -117,8 +118,8 @@ def test_a_controllers_topic_names_the_driver_and_another_topic_leaves_a_line_fo
 def test_every_guess_is_marked(urdf):
     """What neither the URDF nor the topic list says stands in a line, or under a comment, with the word check."""
     lines = draft(urdf).splitlines()
-    marked = [line for line in lines if "# check" in line]
-    assert sum("acceleration_max, jerk_max, start" in line for line in marked) == 4
+    marked = [line for line in lines if "check:" in line]
+    assert sum("acceleration_max, jerk_max" in line for line in marked if "name:" in line) == 4
     assert any("left_roll" in line and "the joint has no ends" in line for line in marked)
     assert any("left_finger" in line and "velocity_max: none in the URDF" in line for line in marked)
     assert all("# check" in line for line in lines if "topic:" in line)
@@ -129,7 +130,7 @@ def test_the_policys_order_can_be_given(urdf):
     """The bundle decides the order, and which joints there are."""
     text = draft(urdf, ("right_waist", "left_waist"))
     assert profile(urdf, text).joint_names == ("right_waist", "left_waist")
-    assert "# Not used: /left_gripper_controller/joint_trajectory" in text
+    assert "# Not taken: /left_gripper_controller/joint_trajectory" in text
 
 
 @pytest.mark.parametrize(
@@ -169,19 +170,14 @@ def test_a_urdf_that_will_not_do_is_refused(urdf, content, words):
     ("topics", "words"),
     [
         ("", "the topic list is empty"),
-        ("/joint_states\n", r"line 1: '/joint_states' is not .*ros2 topic list -t"),
+        ("/joint_states\n", r"line 1: '/joint_states' is not .*ros2 topic list -v"),
         ("/a [b/msg/C]\n", "no topic for joint states"),
         ("/js [sensor_msgs/msg/JointState]\n", "no topic for camera images"),
         ("/js [sensor_msgs/msg/JointState]\n/i [sensor_msgs/msg/Image]\n", "no topic for joint commands"),
-        (
-            "/js [sensor_msgs/msg/JointState]\n/i [sensor_msgs/msg/Image]\n"
-            "/gripper/joint_trajectory [trajectory_msgs/msg/JointTrajectory]\n",
-            "no command topic for left_waist, left_roll, right_waist; command topics: /gripper/joint_trajectory",
-        ),
     ],
 )
 def test_a_topic_list_that_will_not_do_is_refused(urdf, topics, words):
-    """What is missing is named by its message type, unassigned joints by name."""
+    """What is missing is named by its message type."""
     with pytest.raises(ConfigurationError, match=words):
         draft(urdf, topics=topics)
 
@@ -200,13 +196,14 @@ def test_topic_lines_are_read_in_every_usual_form():
     assert parse_topics(lines) == tuple(Topic(f"/{name}", "p/msg/T") for name in "abcde")
 
 
-def test_the_command_writes_a_profile_that_loads_and_never_overwrites(urdf, topics, tmp_path):
-    """Whole or not at all; a second run and a wrong URDF leave the folder as it was."""
+def test_the_command_writes_a_draft_and_never_overwrites(urdf, topics, tmp_path):
+    """Whole or not at all, not usable before it is filled in; a second run and a wrong URDF change nothing."""
     output = tmp_path / "mine.yaml"
     command = ["new-robot", str(urdf), "--topics", str(topics), "--output", str(output), "--name", "mine"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    assert load_robot_profile(output).name == "mine"
+    with pytest.raises(ConfigurationError, match=r"joints\[0\].start.*fill it in .where an episode starts"):
+        load_robot_profile(output)
     before = output.read_text()
     again = CliRunner().invoke(app, command)
     assert isinstance(again.exception, ConfigurationError)
@@ -216,3 +213,205 @@ def test_the_command_writes_a_profile_that_loads_and_never_overwrites(urdf, topi
     failed = CliRunner().invoke(app, [*command[:4], "--output", str(tmp_path / "other.yaml")])
     assert isinstance(failed.exception, ConfigurationError)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.yaml", "pair.urdf", "topics.txt"]
+
+
+# -- what is asked ------------------------------------------------------------------------------------
+
+PAIR = """<robot name="pair">
+  <joint name="{0}_waist" type="revolute"><parent link="base"/><child link="{0}_arm"/>
+    <limit lower="-1" upper="1.5" velocity="2"/></joint>
+  <joint name="{0}_left_carriage_joint" type="prismatic"><parent link="{0}_arm"/><child link="{0}_jaw"/>
+    <limit lower="0" upper="0.04" velocity="0.2"/></joint>
+</robot>"""
+BOTH_GRIPPERS = """\
+/follower_left/arm_controller/joint_trajectory [trajectory_msgs/msg/JointTrajectory]
+/follower_left/gripper_controller/joint_trajectory [trajectory_msgs/msg/JointTrajectory]
+/follower_right/arm_controller/joint_trajectory [trajectory_msgs/msg/JointTrajectory]
+/follower_right/gripper_controller/joint_trajectory [trajectory_msgs/msg/JointTrajectory]
+/joint_states [sensor_msgs/msg/JointState]
+/cam/image_raw [sensor_msgs/msg/Image]
+"""
+ONE_ARM = """<robot name="one">
+  <joint name="shoulder" type="revolute"><parent link="base"/><child link="upper"/>
+    <limit lower="-1.2" upper="1.5" velocity="2"/></joint>
+  <joint name="elbow" type="revolute"><parent link="upper"/><child link="lower"/>
+    <limit lower="0.5" upper="1.5" velocity="2"/></joint>
+</robot>"""
+REST = "/joint_states [sensor_msgs/msg/JointState]\n/cam/image_raw [sensor_msgs/msg/Image]\n"
+
+
+def test_a_right_grippers_joint_goes_to_the_right_grippers_topic(urdf):
+    """Also where the jaw is called left: the arm that it hangs on decides."""
+    halves = [PAIR.format(side) for side in ("follower_left", "follower_right")]
+    urdf.write_text(halves[0].replace("</robot>", "") + halves[1].partition("\n")[2])
+    robot = profile(urdf, draft(urdf, topics=BOTH_GRIPPERS))
+    assert {output.topic.partition("_controller")[0]: output.joints for output in robot.commands} == {
+        "/follower_left/arm": ("follower_left_waist",),
+        "/follower_left/gripper": ("follower_left_left_carriage_joint",),
+        "/follower_right/arm": ("follower_right_waist",),
+        "/follower_right/gripper": ("follower_right_left_carriage_joint",),
+    }
+
+
+def test_several_command_topics_that_fit_are_asked(urdf):
+    """As with two loaded controllers of one arm; the file names both and is refused until one is chosen."""
+    urdf.write_text(ONE_ARM)
+    text = draft(
+        urdf,
+        topics="/joint_trajectory_controller/joint_trajectory [trajectory_msgs/msg/JointTrajectory]\n"
+        "/forward_position_controller/commands [std_msgs/msg/Float64MultiArray]\n"
+        "/head_controller/joint_trajectory [trajectory_msgs/msg/JointTrajectory]\n" + REST,
+    )
+    (asked,) = [line for line in text.splitlines() if "fill in one of" in line]
+    assert "/joint_trajectory_controller/joint_trajectory (type: joint_trajectory)" in asked
+    assert "/forward_position_controller/commands (type: forward_position)" in asked
+    assert "# Not taken: /head_controller/joint_trajectory" in text
+    with pytest.raises(
+        ConfigurationError, match=r"commands\[0\].topic: must be text; got nothing: fill it in"
+    ):
+        profile(urdf, text)
+    chosen = profile(urdf, text, topic="/forward_position_controller/commands", type="forward_position")
+    assert chosen.commands[0].joints == ("shoulder", "elbow")
+
+
+def test_joints_that_no_topic_fits_are_asked(urdf):
+    """An arm's topic takes no gripper: who drives the gripper is left open, with its joints named."""
+    text = draft(
+        urdf, ("left_waist", "left_finger"), TOPICS.replace("/left_gripper_controller", "/right_gripper")
+    )
+    assert "fill in: no topic of the list fits these joints" in text
+    robot = profile(urdf, text, topic="/gripper/joint_trajectory", type="joint_trajectory")
+    assert {output.topic: output.joints for output in robot.commands}["/gripper/joint_trajectory"] == (
+        "left_finger",
+    )
+
+
+def test_several_joint_state_topics_are_asked_unless_the_usual_one_is_there(urdf):
+    """The others are named in any case."""
+    urdf.write_text(ONE_ARM)
+    trajectory = "/arm_controller/joint_trajectory [trajectory_msgs/msg/JointTrajectory]\n"
+    usual = draft(urdf, topics=f"/franka/joint_states [sensor_msgs/msg/JointState]\n{trajectory}{REST}")
+    assert [source.topic for source in profile(urdf, usual).joint_states] == ["/joint_states"]
+    assert "# Not taken: /franka/joint_states (JointState, too)" in usual
+    other = draft(
+        urdf,
+        topics=f"/franka/joint_states [sensor_msgs/msg/JointState]\n{trajectory}{REST.replace('/joint', '/arm/joint')}",
+    )
+    assert "fill in those that carry these joints: /franka/joint_states, /arm/joint_states" in other
+    with pytest.raises(
+        ConfigurationError, match=r"joint_states\[0\].topic.*fill it in .of the measured joints"
+    ):
+        profile(urdf, other)
+
+
+def test_joint_states_of_both_sides_are_taken_together(urdf):
+    """One topic for each arm, and no other."""
+    halves = [PAIR.format(side) for side in ("left", "right")]
+    urdf.write_text(halves[0].replace("</robot>", "") + halves[1].partition("\n")[2])
+    sided = BOTH_GRIPPERS.replace(
+        "/joint_states", "/left/joint_states [sensor_msgs/msg/JointState]\n/right/joint_states"
+    )
+    robot = profile(urdf, draft(urdf, topics=sided))
+    assert [source.topic for source in robot.joint_states] == ["/left/joint_states", "/right/joint_states"]
+
+
+def test_a_last_sliding_joint_is_asked_for_being_a_gripper(urdf):
+    """Nothing tells, and a wrong answer changes what the model sees."""
+    urdf.write_text(
+        ONE_ARM.replace(
+            "</robot>",
+            '<joint name="slide" type="prismatic"><parent link="lower"/><child link="x"/>'
+            '<limit lower="0" upper="0.3" velocity="0.2"/></joint></robot>',
+        )
+    )
+    text = draft(urdf, topics="/c/joint_trajectory [trajectory_msgs/msg/JointTrajectory]\n" + REST)
+    with pytest.raises(ConfigurationError, match=r"joints\[2\].gripper: must be true or false; got nothing"):
+        profile(urdf, text)
+    assert profile(urdf, text, gripper="false").joints[2].gripper is False
+
+
+def test_the_start_pose_is_empty_until_somebody_fills_it_in(urdf):
+    """Zero may be a collision; each line is named."""
+    with pytest.raises(ConfigurationError) as error:
+        profile_from(YamlSource.parse(urdf, draft(urdf)))
+    assert len(error.value.mistakes) == 4
+    assert all("start: must be a number; got nothing: fill it in" in text for text in error.value.mistakes)
+
+
+def test_without_a_list_the_usual_topics_are_assumed_and_marked(urdf):
+    """A URDF alone is enough to look at a robot."""
+    text = draft_profile(read_urdf(urdf), urdf.name, (), "")
+    robot = profile(urdf, text)
+    assert robot.joint_names == ("left_waist", "left_roll", "left_finger", "right_waist")
+    assert text.count("check: assumed") == 3
+
+
+def test_wheels_are_left_out_unless_they_are_named(urdf):
+    """A policy for an arm does not drive its base."""
+    wheel = '<joint name="front_left_wheel_joint" type="continuous"/></robot>'
+    urdf.write_text(URDF.replace("</robot>", wheel))
+    text = draft(urdf)
+    assert "front_left_wheel_joint" not in profile(urdf, text).joint_names
+    assert "# Not chosen: front_left_wheel_joint (a wheel)" in text
+    chosen = draft_profile(read_urdf(urdf), urdf.name, (), "", ("left_waist", "front_left_wheel_joint"))
+    assert profile(urdf, chosen).joint_names[1] == "front_left_wheel_joint"
+
+
+def test_prefixes_that_nothing_declares_are_tolerated(urdf):
+    """As ROS's own reader takes them; so are a default namespace and a blank line before everything."""
+    urdf.write_text(
+        "\n"
+        + URDF.replace(
+            "</robot>", "<drake:joint drake:name='x'><drake:acceleration/></drake:joint></robot>"
+        ).replace('<robot name="pair">', '<robot xmlns="http://example.org" name="pair">')
+    )
+    assert [joint.name for joint in read_urdf(urdf).joints] == [
+        "left_waist",
+        "left_roll",
+        "left_finger",
+        "right_waist",
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["xacro", "xc"])
+def test_a_xacro_file_is_known_by_its_elements(urdf, prefix):
+    """Declared or not, whatever the prefix; a namespace that only stands there is no macro."""
+    declared = f'<robot name="pair" xmlns:{prefix}="http://www.ros.org/wiki/xacro">'
+    urdf.write_text(URDF.replace('<robot name="pair">', declared))
+    assert read_urdf(urdf).joints
+    urdf.write_text(
+        URDF.replace('<robot name="pair">', declared).replace("</robot>", f"<{prefix}:include/></robot>")
+    )
+    with pytest.raises(ConfigurationError, match="ros2 run xacro xacro"):
+        read_urdf(urdf)
+
+
+def test_a_joint_that_stands_twice_is_refused(urdf):
+    """By its name."""
+    urdf.write_text(URDF.replace('"right_waist"', '"left_waist"'))
+    with pytest.raises(ConfigurationError, match="joint 'left_waist' stands twice"):
+        read_urdf(urdf)
+
+
+def test_printed_commands_can_be_copied(urdf, tmp_path, monkeypatch):
+    """However narrow the terminal and strange the folder: each command whole, in a line of its own, in quotes."""
+    monkeypatch.setenv("COLUMNS", "30")
+    folder = tmp_path / "my [robot] files"
+    folder.mkdir()
+    output = folder / "mine.yaml"
+    result = CliRunner().invoke(app, ["new-robot", str(urdf), "--output", str(output)])
+    assert f"video2act run mock --robot '{output}'" in result.output.splitlines()
+    assert f"video2act doctor --robot '{output}'" in result.output.splitlines()
+    assert "fill in: start in line 19, 20, 21, 22" in result.output
+
+
+def test_a_big_robot_is_hinted_at_its_joints(urdf, tmp_path):
+    """With an option that can be copied; not where the joints were chosen."""
+    joint = '<joint name="j{}" type="revolute"><limit lower="-1" upper="1.5" velocity="2"/></joint>'
+    names = [f"j{index}" for index in range(17)]
+    urdf.write_text(f'<robot name="big">{"".join(joint.format(index) for index in range(17))}</robot>')
+    command = ["new-robot", str(urdf), "--output"]
+    result = CliRunner().invoke(app, [*command, str(tmp_path / "a.yaml")])
+    assert f"--joints {','.join(names)}" in result.output
+    result = CliRunner().invoke(app, [*command, str(tmp_path / "b.yaml"), "--joints", ",".join(names)])
+    assert "--joints" not in result.output

@@ -63,6 +63,22 @@ thresholds:
 """
 
 CASES = [
+    (
+        "jerk_max: 10.0",
+        "jerk_max: 0300",
+        17,
+        "joints[2].jerk_max",
+        "0300 means 192 in YAML 1.1; write 192 or 300, or put it in quotes where it is text",
+    ),
+    ("jerk_max: 10.0", "jerk_max: 5:00", 17, "joints[2].jerk_max", "5:00 means 300 in YAML 1.1; write 300"),
+    ("jerk_max: 10.0", "jerk_max: 1_000", 17, "joints[2].jerk_max", "1_000 means 1000 in YAML 1.1"),
+    ("jerk_max: 10.0", "jerk_max: 0x1F", 17, "joints[2].jerk_max", "0x1F means 31 in YAML 1.1"),
+    ("jerk_max: 10.0", "jerk_max: 0b11", 17, "joints[2].jerk_max", "0b11 means 3 in YAML 1.1"),
+    ("jerk_max: 10.0", "jerk_max: 1_0.5", 17, "joints[2].jerk_max", "1_0.5 means 10.5 in YAML 1.1"),
+    ("jerk_max: 10.0", "jerk_max: 1:30.5", 17, "joints[2].jerk_max", "1:30.5 means 90.5 in YAML 1.1"),
+    ("jerk_max: 99,", "jerk_max: 099_9,", 11, "joints[1].jerk_max", "must be a number; got the text '099_9'"),
+    ("name: test", "name: 0300", 1, "name", "put it in quotes where it is text"),
+    ("image_age_s: 0.5", "image_age_s: {hold: 1:01}", 42, "thresholds.image_age_s.hold", "means 61 in"),
     # (what stands there, what a user writes, line of the mistake, key, words of the message)
     (
         "    velocity_max: 1.0\n",

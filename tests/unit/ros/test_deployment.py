@@ -1,7 +1,18 @@
 """Which nodes of a stack run on this computer."""
 
 from video2act_ros.ros.deployment import Deployment
-from video2act_ros.ros.stack import COMMAND, REAL_ROBOT, RECORDER, SIM, SYSTEM1, SYSTEM2, WhenEnded
+from video2act_ros.ros.stack import (
+    COMMAND,
+    MOCK,
+    MOCK_DRIVER,
+    REAL_ROBOT,
+    RECORDER,
+    SAFE_SOURCE,
+    SIM,
+    SYSTEM1,
+    SYSTEM2,
+    WhenEnded,
+)
 
 
 def test_two_machines_share_the_nodes_of_a_stack():
@@ -30,3 +41,10 @@ def test_the_command_node_never_comes_back_by_itself():
     assert separate.when_ended(COMMAND) is WhenEnded.END_STACK
     assert shared.when_ended(SYSTEM1) is WhenEnded.END_STACK
     assert separate.when_ended(SYSTEM1) is shared.when_ended(SYSTEM2) is WhenEnded.RESPAWN
+
+
+def test_the_safe_source_takes_the_place_of_both_systems():
+    """Where a mock stack is given no bundle; with one it is absent, and so it is from every other stack."""
+    assert Deployment.of(MOCK, {}).processes == (COMMAND, SAFE_SOURCE, MOCK_DRIVER)
+    assert Deployment.of(MOCK, {"system1_bundle": "x"}).processes == (*REAL_ROBOT, MOCK_DRIVER)
+    assert SAFE_SOURCE not in (*SIM, *REAL_ROBOT)

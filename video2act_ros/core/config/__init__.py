@@ -10,6 +10,7 @@ from video2act_ros.core.config.stand_ins import (
     SIM_CAMERA_FAULTS,
     SIM_FAULTS,
     MockDriverConfig,
+    SafeSourceConfig,
     SimRobotConfig,
 )
 from video2act_ros.core.config.systems import DEFAULT_BUNDLE, ModelConfig, System1Config, System2Config
@@ -27,6 +28,7 @@ __all__ = [
     "ParameterValue",
     "RecorderConfig",
     "ReplayConfig",
+    "SafeSourceConfig",
     "SimRobotConfig",
     "System1Config",
     "System2Config",

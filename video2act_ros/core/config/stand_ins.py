@@ -1,4 +1,4 @@
-"""Parameters of the nodes that stand in for a robot."""
+"""Parameters of the nodes that stand in for a robot, or for a policy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from video2act_ros.core.config.parameter import NodeConfig, parameter, with_default
+from video2act_ros.core.safe_source import SAFE_SOURCE
 
 SIM_CAMERA_FAULTS = ("freeze", "drop", "delay", "black")
 SIM_FAULTS = (
@@ -84,3 +85,12 @@ class MockDriverConfig(StandInConfig):
         choices=("active", "inactive"),
         read_only=False,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SafeSourceConfig(NodeConfig):
+    """Parameters of `/safe_source`."""
+
+    NODE_NAME: ClassVar[str] = SAFE_SOURCE
+
+    rate_hz: float = parameter(4.0, "largest chunk rate", unit="Hz", minimum=0.1, maximum=100.0)

@@ -198,6 +198,18 @@ class JointStateMerger:
                 )
         return tuple(texts)
 
+    def passes_over(self, source_index: int, message: Message) -> bool:
+        """Return whether a message has no joint of the profile, as those of a base's wheels on a shared topic.
+
+        It is no mistake: another message may carry ours. Where none does, `gaps` tells what came instead.
+        """
+        source = self._profile.joint_states[source_index]
+        wanted = {source.names.get(joint, joint) for joint in self._profile.joint_names}
+        if wanted & set(message.name) or len(message.name) != len(message.position):
+            return False
+        self._seen.setdefault(source_index, tuple(message.name))
+        return True
+
     def clear(self) -> None:
         """Forget every value."""
         self._positions[:] = np.nan
