@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from video2act_ros.bundles import self_test
+from video2act_ros.bundles.device import choose_device as choose_device
 from video2act_ros.bundles.manifest import (
     Manifest,
     System1Section,
@@ -53,19 +53,6 @@ class LoadedEncoder:
     section: System2Section
     bundle_id: str
     instructions: dict[str, NDArray[np.float32]]
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`.
-
-    Raises:
-        BundleError: CUDA was asked for and there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise BundleError(
-            "device 'cuda' was asked for, but no CUDA device is available; use device:=cpu or auto"
-        )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def load_policy(folder: Path, device: str = "auto", onnx: OnnxOptions | None = None) -> LoadedPolicy:
