@@ -152,7 +152,7 @@ class Synchroniser:
         assert newest is not None
         early = newest.stamp_ns < not_before_ns
         limit_ns = not_before_ns if early or not_after_ns is None else not_after_ns
-        far, remedy = apart_words(abs(newest.stamp_ns - limit_ns) / NS_PER_S, "wait for the next one")
+        far, remedy = apart_words(abs(newest.stamp_ns - limit_ns) / NS_PER_S, "waiting for the next one")
         side = "before the earliest" if early else "after the latest"
         return NotReady(f"the newest image of {camera} is stamped {far} {side} that may be used; {remedy}")
 

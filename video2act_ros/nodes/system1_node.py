@@ -157,12 +157,13 @@ class System1Node(ModelNode["LoadedPolicy"]):
         """Compute and publish a chunk from the newest inputs; without new or usable ones say why not."""
         loaded, context = self.model, self.run_context
         instruction = self.instruction_for(context)
-        time_ns, begin_ns = now_ns(self), context.epoch_stamp_ns
+        time_ns = now_ns(self)
+        latest_ns = time_ns + seconds_to_ns(FUTURE_TOLERANCE_S)
         observation = self._inputs.newest(
             instruction,
-            begin_ns,
-            time_ns + seconds_to_ns(FUTURE_TOLERANCE_S),
-            joints_not_before_ns=begin_ns,
+            self._earliest_ns(context, latest_ns),
+            latest_ns,
+            joints_not_before_ns=context.epoch_stamp_ns,
         )
         if isinstance(observation, NotReady):
             self.health.problem("observation", observation.reason, Level.WARN)
@@ -177,6 +178,15 @@ class System1Node(ModelNode["LoadedPolicy"]):
             return False
         self.health.resolve("latents")
         return self._publish_chunk(loaded, observation, latents, context)
+
+    def _earliest_ns(self, context: RunContext, latest_ns: int) -> int:
+        """Return from when on images count: from the epoch's begin, and while their camera has not stopped.
+
+        A camera has stopped once its images are too old beside the newest one of any camera.
+        """
+        stamps_ns = self._inputs.newest_stamps_ns.values()
+        newest_ns = max((stamp for stamp in stamps_ns if stamp is not None and stamp <= latest_ns), default=0)
+        return max(context.epoch_stamp_ns, newest_ns - seconds_to_ns(self._image_age_s))
 
     def _publish_chunk(
         self, loaded: LoadedPolicy, observation: Observation, latents: LatentPair, context: RunContext
