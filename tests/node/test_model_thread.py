@@ -41,7 +41,7 @@ def system2(make_node, world, bundle, robot):
 
 
 def test_a_step_that_does_not_end_keeps_a_second_worker_out(system2, world, monkeypatch):
-    """Activation is refused with the reason, whatever was done in between; what the old step made is not published."""
+    """Activation is refused with the reason, whatever was done in between."""
     monkeypatch.setattr(model_node, "_STOP_S", 0.05)
     encoder = system2.model.encoder
     gate = Gate(encoder.update_prepared)
@@ -50,7 +50,6 @@ def test_a_step_that_does_not_end_keeps_a_second_worker_out(system2, world, monk
     assert gate.entered.wait(PATIENCE_S)
     old = system2.worker
     system2.trigger_deactivate()
-    count = len(world.received["motion"])
     system2.trigger_activate()
     assert system2.state_name == "inactive"
     world.wait_for_problem("/system2", "step from before deactivation has not ended yet")
@@ -61,11 +60,27 @@ def test_a_step_that_does_not_end_keeps_a_second_worker_out(system2, world, monk
     gate.opened.set()
     assert old.stop(PATIENCE_S)
     assert gate.most == 1
-    assert len(world.received["motion"]) == count
     system2.trigger_configure()
     system2.trigger_activate()
     assert system2.state_name == "active"
     world.wait_for_more("motion")
+
+
+def test_what_a_step_makes_after_deactivation_is_not_published(system2, world, monkeypatch):
+    """The next activation's first update is the first that anybody hears of again."""
+    monkeypatch.setattr(model_node, "_STOP_S", 0.05)
+    encoder = system2.model.encoder
+    gate = Gate(encoder.update_prepared)
+    world.wait_for_more("motion", 2)
+    monkeypatch.setattr(encoder, "update_prepared", gate)
+    assert gate.entered.wait(PATIENCE_S)
+    system2.trigger_deactivate()
+    count = len(world.received["motion"])
+    gate.opened.set()
+    assert system2.worker.stop(PATIENCE_S)
+    system2.trigger_activate()
+    world.wait_for_more("motion")
+    assert world.received["motion"][count].sequence == 0
 
 
 def ask(node, bundle):
@@ -99,8 +114,11 @@ def test_a_swap_that_fails_when_the_model_is_put_to_use_leaves_the_old_one(
 
 def test_a_lost_device_ends_the_process_to_be_started_again(systems, world, monkeypatch):
     """A CUDA context that broke comes back in another process only; both systems, at the first error."""
+    world.run_state(epoch=1)
     world.wait_for_more("chunk")
     assert all(node.exit_status is None for node in systems)
+    for node in systems:
+        monkeypatch.setattr(node._failures, "_lasting_s", float("inf"))
     monkeypatch.setattr(device, "lost_device", lambda: "CUDA error: an illegal memory access was encountered")
     monkeypatch.setattr(systems[0].model.encoder, "update_prepared", broken)
     world.wait_for(lambda: systems[0].exit_status == 1, "the end of System 2")
@@ -115,11 +133,12 @@ def broken(*_arguments, **_options):
 def test_a_step_that_fails_again_and_again_ends_the_process(systems, world, monkeypatch):
     """Whatever library it is: nothing but errors for a while; a passing error ends nothing."""
     encoder = systems[0].model.encoder
+    world.run_state(epoch=1)
     world.wait_for_more("chunk")
     with monkeypatch.context() as patched:
         patched.setattr(encoder, "update_prepared", broken)
         world.wait_for_problem("/system2", "illegal memory access")
-    world.wait_for_more("motion")
+    world.wait_for_more("motion")  # the error has passed
     assert systems[0].exit_status is None
     monkeypatch.setattr(lasting_failure, "_LEAST", 2)
     monkeypatch.setattr(systems[0]._failures, "_lasting_s", 0.2)

@@ -18,6 +18,7 @@ from video2act_ros.bundles.manifest import (
     Manifest,
     System1Section,
     System2Section,
+    bundle_file,
     bundle_id,
     check_files,
     features_id,
@@ -143,7 +144,7 @@ def _with_prefix(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _finite_weights(folder: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for name in names:
-        weights |= _read(folder / name)
+        weights |= _read(bundle_file(folder, name))
     broken = [
         key for key, value in weights.items() if value.is_floating_point() and not value.isfinite().all()
     ]
@@ -155,7 +156,7 @@ def _finite_weights(folder: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
 
 
 def _instructions(folder: Path, manifest: Manifest, system: str) -> dict[str, Tensor]:
-    tensors = _read(folder / manifest.instructions_file)
+    tensors = _read(bundle_file(folder, manifest.instructions_file))
     missing = [text for i, text in enumerate(manifest.instructions) if f"{system}.{i}" not in tensors]
     if missing or not manifest.instructions:
         raise BundleError(
@@ -169,7 +170,7 @@ def _instructions(folder: Path, manifest: Manifest, system: str) -> dict[str, Te
 def _run_self_test(
     folder: Path, name: str, compute: Callable[[dict[str, Tensor]], dict[str, Tensor]], dtype: str
 ) -> None:
-    stored = _read(folder / name)
+    stored = _read(bundle_file(folder, name))
     try:
         stages = compute(stored)
     except KeyError as error:

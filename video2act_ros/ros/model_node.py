@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from rcl_interfaces.msg import SetParametersResult
@@ -24,13 +25,11 @@ from video2act_ros.core.worker import Worker
 from video2act_ros.ros import params, qos
 from video2act_ros.ros.bundle_switch import ACTIVE_BUNDLE, BundleSwitch
 from video2act_ros.ros.convert_policy import run_context_from_message
-from video2act_ros.ros.environment import resolve_bundle, resolve_profile
+from video2act_ros.ros.environment import resolve_bundle, resolve_bundle_within, resolve_profile
 from video2act_ros.ros.inputs import camera_remedy, now_ns
 from video2act_ros.ros.lifecycle import ManagedNode
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from video2act_ros.bundles.load import LoadedEncoder, LoadedPolicy
     from video2act_ros.bundles.manifest import Manifest
 
@@ -58,6 +57,9 @@ class ModelNode(ManagedNode, Generic[Model]):
 
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__(**node_arguments)
+        # Whoever starts the node says where bundles lie; any peer may set a parameter later.
+        given = [self.config.bundle, *self.config.bundle_folders.split(":")]
+        self._bundle_folders = [Path(name).expanduser() for name in given if name]
         params.declare_told(self, ACTIVE_BUNDLE, "the bundle that runs: its name and its manifest's hash")
         self.add_on_set_parameters_callback(self._check_again)
         self.add_post_set_parameters_callback(self._follow_bundle)
@@ -178,7 +180,9 @@ class ModelNode(ManagedNode, Generic[Model]):
         return self.choose_instruction(context.instruction or self.config.instruction)
 
     def check_config(self, config: NodeConfig) -> None:
-        """Refuse a bundle that cannot run here, or an instruction that the bundle does not know."""
+        """Refuse a bundle from elsewhere or that cannot run here, or an instruction that the bundle does not know."""
+        if isinstance(config, ModelConfig) and config.bundle != self.config.bundle:
+            resolve_bundle_within(config.bundle, self._bundle_folders)
         if self.state_name not in ("inactive", "active") or not isinstance(config, ModelConfig):
             return
         if config.bundle not in (self.config.bundle, self.switch.name):
