@@ -139,6 +139,7 @@ def test_a_pair_with_other_features_changes_together(systems, world, status, bun
 def test_setting_a_waiting_bundle_back_cancels_it(systems, world, status, bundle, other_bundle):
     """The other node's later change waits in its turn: nothing of the cancelled one is left."""
     system2, system1 = systems
+    world.run_state(epoch=1)
     world.wait_for_more("chunk")
     old = world.newest("chunk").bundle_id
     ask(system1, other_bundle)

@@ -78,7 +78,7 @@ def external_data(path: Path) -> tuple[str, ...]:
         model = onnx.load(str(path), load_external_data=False)
     except (OSError, require("google.protobuf.message").DecodeError) as error:
         raise BundleError(
-            f"{path} is no ONNX graph: {error}; export the graphs again: video2act export"
+            f"cannot open {path}, it is no ONNX graph: {error}; export the graphs again: video2act export"
         ) from error
     found = (
         entry.value

@@ -305,14 +305,3 @@ def test_a_graph_reads_no_weights_outside_of_its_bundle(export, tmp_path, locati
     with pytest.raises(BundleError, match="which is no file of the bundle") as refused:
         load_policy(folder, "cpu", OnnxOptions())
     assert location in str(refused.value)
-
-
-def test_what_is_no_graph_is_refused_in_one_line(export, tmp_path):
-    """As a file of another format under its name."""
-    folder = shutil.copytree(export[0], tmp_path / "bundle")
-    graph = folder / read_manifest(folder).system1.onnx.graphs["step"]
-    graph.write_bytes(b"\xff" * 100)
-    name = graph.relative_to(folder).as_posix()
-    edit_manifest(folder, lambda content: content["files"].update({name: file_sha256(graph)}))
-    with pytest.raises(BundleError, match="is no ONNX graph"):
-        load_policy(folder, "cpu", OnnxOptions())
