@@ -27,7 +27,7 @@ BACKDATED_S = 0.1  # so much of the way to MOVED_RAD counts as frozen at most: t
 INTERVALS_AHEAD = 2  # so many images late the next one may be before the present one stops to count
 CONTRAST_LEVELS = 3.0  # standard deviation of block means [grey levels] below which an image shows nothing
 OVERTAKEN_S = (
-    0.3  # images overtake each other by less; a clock set back by so little begins an episode all the same
+    0.3  # images overtake each other by less; a clock that steps back by so little begins an episode
 )
 FORMAT_CALM_S = 0.4  # so long must all images be as before
 
