@@ -185,6 +185,12 @@ def world(context, spinner):
 
 
 @pytest.fixture
-def systems(make_node, world, bundle, robot):
-    common = {"bundle": str(bundle), "robot": str(robot), "diagnostics_period_s": 0.1}
+def bundle_folders(tmp_path_factory):
+    """The parameter that lets every bundle of the tests be set while a node runs."""
+    return {"bundle_folders": str(tmp_path_factory.getbasetemp())}
+
+
+@pytest.fixture
+def systems(make_node, world, bundle, robot, bundle_folders):
+    common = {"bundle": str(bundle), "robot": str(robot), "diagnostics_period_s": 0.1, **bundle_folders}
     return make_node(System2Node, rate_hz=10.0, **common), make_node(System1Node, rate_hz=10.0, **common)

@@ -139,6 +139,7 @@ def test_a_pair_with_other_features_changes_together(systems, world, status, bun
 def test_setting_a_waiting_bundle_back_cancels_it(systems, world, status, bundle, other_bundle):
     """The other node's later change waits in its turn: nothing of the cancelled one is left."""
     system2, system1 = systems
+    world.run_state(epoch=1)
     world.wait_for_more("chunk")
     old = world.newest("chunk").bundle_id
     ask(system1, other_bundle)
@@ -249,10 +250,12 @@ def own(bundle, tmp_path):
 
 @pytest.mark.parametrize("active", [True, False])
 def test_a_bundle_that_was_overwritten_is_loaded_when_it_is_set_again(
-    make_node, world, own, sibling_bundle, robot, active
+    make_node, world, own, sibling_bundle, robot, bundle_folders, active
 ):
     """The same name stands for what lies there now; unchanged files are not loaded again."""
-    node = make_node(System1Node, bundle=str(own), robot=str(robot), diagnostics_period_s=0.1)
+    node = make_node(
+        System1Node, bundle=str(own), robot=str(robot), diagnostics_period_s=0.1, **bundle_folders
+    )
     old, model = value(node, "active_bundle"), node.model
     if not active:
         node.trigger_deactivate()
@@ -297,11 +300,13 @@ def test_a_bundle_overwritten_by_one_that_cannot_run_leaves_the_old_one(
     assert_goes_on(world, system1, own, old)
 
 
-def test_a_swap_with_the_command_node_in_one_process(context, spinner, world, bundle, sibling_bundle, robot):
+def test_a_swap_with_the_command_node_in_one_process(
+    context, spinner, world, bundle, sibling_bundle, robot, bundle_folders
+):
     """`control:=in_process`: System 1's own executor serves both; the swap begins a new epoch."""
     common = {"robot": str(robot), "diagnostics_period_s": 0.1}
     overrides = [Parameter(name, value=item) for name, item in common.items()]
-    given = {"bundle": str(bundle), "control": "in_process", "rate_hz": 10.0}
+    given = {"bundle": str(bundle), "control": "in_process", "rate_hz": 10.0, **bundle_folders}
     mine = [*overrides, *(Parameter(name, value=item) for name, item in given.items())]
     system1 = System1Node(context=context, parameter_overrides=mine)
     nodes = [
@@ -358,9 +363,13 @@ def test_another_bundle_of_either_system_begins_a_new_epoch(make_node, world, ro
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("node_class", "part"), [(System1Node, "policy"), (System2Node, "encoder")])
-def test_a_hundred_swaps_free_every_model(make_node, world, bundle, sibling_bundle, robot, node_class, part):
+def test_a_hundred_swaps_free_every_model(
+    make_node, world, bundle, sibling_bundle, robot, bundle_folders, node_class, part
+):
     """Without the garbage collector's help: each old model is gone, and memory does not grow."""
-    node = make_node(node_class, bundle=str(bundle), robot=str(robot), diagnostics_period_s=0.1)
+    node = make_node(
+        node_class, bundle=str(bundle), robot=str(robot), diagnostics_period_s=0.1, **bundle_folders
+    )
     models = []
     sizes = []
     gc.collect()
@@ -381,3 +390,46 @@ def test_a_hundred_swaps_free_every_model(make_node, world, bundle, sibling_bund
 def resident_bytes():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
+
+
+@pytest.mark.parametrize("state", ["active", "unconfigured"])
+def test_a_bundle_from_elsewhere_is_refused_whatever_the_node_does(
+    make_node, world, bundle, sibling_bundle, robot, tmp_path, state
+):
+    """Any peer may set the parameter: only configured folders count, also through a link and before configuration."""
+    node = make_node(System1Node, bundle=str(bundle), robot=str(robot), bundle_folders=str(tmp_path / "mine"))
+    if state == "unconfigured":
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "link").symlink_to(sibling_bundle)
+    for name in (
+        sibling_bundle,
+        tmp_path / "mine" / ".." / ".." / sibling_bundle,
+        tmp_path / "mine" / "link",
+    ):
+        result = ask(node, name)
+        assert not result.successful
+        assert "bundle" in result.reason
+    assert "start the node with bundle_folders:=" in ask(node, sibling_bundle).reason
+    assert value(node, "bundle") == str(bundle)
+    inside = shutil.copytree(sibling_bundle, tmp_path / "mine" / "inside")
+    assert ask(node, inside).successful
+    assert ask(node, bundle).successful, "the one of the start stays allowed"
+
+
+def test_a_refused_instruction_of_the_start_does_not_block_the_next_swap(systems, world, bundle, copy):
+    """The run state may name another one than the parameter, which the new bundle need not know."""
+    system1 = systems[1]
+    system1.set_parameters([Parameter("instruction", value="drop the cube")])
+    world.run_state(epoch=1, instruction="lift the cube")
+    world.wait_for_more("chunk")
+
+    def keep_one(content):
+        content["instructions"] = content["instructions"][:1]
+
+    edit_manifest(copy, keep_one)
+    assert ask(system1, copy).successful
+    world.wait_for(lambda: system1.switch.name == str(copy), "the swap")
+    assert ask(system1, bundle).successful
+    world.wait_for(lambda: system1.switch.name == str(bundle), "the next swap")

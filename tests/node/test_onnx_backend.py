@@ -42,9 +42,11 @@ def test_chunks_come_from_the_graphs(make_node, world, exported, robot):
     assert type(system1.model.policy).__name__ == "OnnxPolicy"
 
 
-def test_graphs_are_swapped_while_they_run(make_node, world, bundle, exported, exported_sibling, robot):
+def test_graphs_are_swapped_while_they_run(
+    make_node, world, bundle, exported, exported_sibling, robot, bundle_folders
+):
     """Chunks of the new bundle's graphs follow; a bundle without graphs is returned, and they go on."""
-    common = {"robot": str(robot), "diagnostics_period_s": 0.1}
+    common = {"robot": str(robot), "diagnostics_period_s": 0.1, **bundle_folders}
     make_node(System2Node, rate_hz=10.0, bundle=str(exported), **common)
     node = make_node(System1Node, rate_hz=10.0, backend="onnxruntime", bundle=str(exported), **common)
     world.wait_for_more("chunk")

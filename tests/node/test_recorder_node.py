@@ -162,11 +162,11 @@ def test_a_service_begins_and_ends_bags(recorder, world, tmp_path):
     assert (refused.success, refused.message) == (False, "no bag is being recorded; begin one first")
     for number, name in enumerate(("first", "second")):
         world.set_parameters([rclpy.parameter.Parameter("bag_number", value=number)])
-        folder = tmp_path / name
+        folder = tmp_path / "bags" / name
         begun = record(world, True, folder)
         assert begun.success, begun.message
         assert begun.directory == str(folder)
-        again = record(world, True, tmp_path / "other")
+        again = record(world, True, "other")
         assert again.message == f"{folder} is being recorded; end it first"
         wait_for_parameters(node, "/recorder", "/world")
         wait_for_messages(node, 10)
@@ -178,10 +178,25 @@ def test_a_service_begins_and_ends_bags(recorder, world, tmp_path):
         assert {"/recorder", "/world"} <= set(states)
         values = {item.name: item.value.integer_value for item in states["/world"]}
         assert values["bag_number"] == number, "asked for anew"
-    exists = record(world, True, tmp_path / "first")
+    exists = record(world, True, "first")
     assert "exists already" in exists.message
     named = record(world, True)
     assert Path(named.directory).parent == tmp_path / "bags"
+
+
+def test_a_peer_begins_bags_in_the_recorders_folder_only(recorder, world, tmp_path):
+    """Elsewhere, above it or through a link: refused with where they belong, and nothing is made there."""
+    recorder(bag="standby")
+    (tmp_path / "bags").mkdir()
+    (tmp_path / "bags" / "link").symlink_to(tmp_path)
+    for name in (tmp_path / "else", "../else", tmp_path / "bags" / ".." / "else", "link/else", "~/else"):
+        refused = record(world, True, name)
+        assert not refused.success
+        assert f"lies outside of {tmp_path / 'bags'}" in refused.message
+    assert not (tmp_path / "else").exists()
+    begun = record(world, True, "mine")
+    assert begun.success, begun.message
+    assert begun.directory == str(tmp_path / "bags" / "mine")
 
 
 def test_a_bag_that_cannot_be_made_is_told_and_the_node_stays(recorder, world, tmp_path):
@@ -190,7 +205,7 @@ def test_a_bag_that_cannot_be_made_is_told_and_the_node_stays(recorder, world, t
     node = recorder(bag=str(tmp_path / "file" / "bag"))
     assert node.came_up
     world.wait_for_problem("/recorder", "a part of the path is a file; choose another folder")
-    assert record(world, True, tmp_path / "bag").success
+    assert record(world, True, "bag").success
     world.wait_for(lambda: world.problems["/recorder"] == "ok", "the recorder to be well")
     wait_for_messages(node, 5)
 
@@ -202,7 +217,7 @@ def test_a_bag_that_ends_early_is_told_and_the_next_one_works(recorder, world, t
     node._session.bag._min_free_bytes = 1 << 60  # the disk fills up
     world.wait_for_problem("/recorder", "free space, or record to another disk")
     assert "/cam_high/image_raw" in read(tmp_path / "bag")
-    assert record(world, True, tmp_path / "next").success
+    assert record(world, True, "next").success
     wait_for_messages(node, 5)
 
 

@@ -87,6 +87,7 @@ def test_the_arguments_are_those_of_the_documentation():
         "robot",
         "system1_bundle",
         "system2_bundle",
+        "bundle_folders",
         "instruction",
         "params_file",
         "record",

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from video2act_ros.core.errors import BundleError
+from video2act_ros.core.lfs_pointer import is_lfs_pointer, lfs_words
 
 MAX_LISTED = 8
 _POLICY_FILES = (
@@ -115,6 +116,8 @@ def read_pickle(path: Path, mmap: bool = False) -> Any:  # whatever the file hol
     """
     if not path.is_file():
         raise BundleError(f"no file at {path}: the path does not exist")
+    if is_lfs_pointer(path):
+        raise BundleError(lfs_words(path))
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
@@ -184,6 +187,8 @@ def cast(tensor: StoredTensor, dtype: torch.dtype) -> StoredTensor:
 
 
 def _open_safetensors(path: Path) -> StoredTensors:
+    if is_lfs_pointer(path):
+        raise BundleError(lfs_words(path))
     try:
         file = safe_open(path, framework="pt")
         tensors = {}

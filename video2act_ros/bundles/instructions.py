@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedModel, T5EncoderModel, UMT5EncoderModel
+from transformers import T5EncoderModel, UMT5EncoderModel
 
 from video2act_ros.bundles.checkpoint_files import read_pickle
 from video2act_ros.bundles.manifest import (
     Manifest,
+    bundle_file,
     file_sha256,
     read_manifest,
     write_manifest,
 )
+from video2act_ros.bundles.text_encoder import encode_text
 from video2act_ros.bundles.write import write_instructions
 from video2act_ros.core.errors import BundleError
 
 T5_MAX_TOKENS = 1024
-SENTENCEPIECE_FILE = "spiece.model"
-TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,8 @@ def _tokens(content: object, path: Path, name: str) -> Tensor:
 def language_of(text: str, source: Path) -> Tensor:
     """Return System 1's embedding (L, D) of `text`: from a file, or computed by the T5 encoder in a folder."""
     if source.is_dir():
-        return _encode(text, source, T5EncoderModel, T5_MAX_TOKENS)
+        tokens = encode_text(text, source, T5EncoderModel, T5_MAX_TOKENS)
+        return _tokens(tokens, source, "hidden state")
     stored, tokens = read_language(source)
     if stored is not None and " ".join(stored.split()) != " ".join(text.split()):
         raise BundleError(f"{source} is the embedding of '{stored}', not of '{text}'; give the right file")
@@ -92,34 +91,9 @@ def language_of(text: str, source: Path) -> Tensor:
 def video_text_of(text: str, source: Path, length: int) -> Tensor:
     """Return System 2's embedding (L, D) of `text`: from a file, or computed by the UMT5 encoder in a folder."""
     if source.is_dir():
-        return _encode(" ".join(text.split()), source, UMT5EncoderModel, length)
+        tokens = encode_text(" ".join(text.split()), source, UMT5EncoderModel, length)
+        return _tokens(tokens, source, "hidden state")
     return read_video_text(source)
-
-
-@torch.inference_mode()
-def _encode(text: str, folder: Path, model: type[PreTrainedModel], max_tokens: int) -> Tensor:
-    """Return the last hidden state (L, D) of the text's own tokens; nothing is padded."""
-    if (folder / SENTENCEPIECE_FILE).is_file() and not (folder / TOKENIZER_FILE).is_file():
-        _require_sentencepiece(folder)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        encoder = model.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-        raise BundleError(
-            f"no text encoder with its tokenizer in {folder}: {str(error).splitlines()[0]}; give a folder that "
-            "transformers saved"
-        ) from error
-    tokens = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_tokens)
-    return _tokens(encoder(input_ids=tokens.input_ids).last_hidden_state.clone(), folder, "hidden state")
-
-
-def _require_sentencepiece(folder: Path) -> None:
-    if lacking := [name for name in ("sentencepiece", "google.protobuf") if find_spec(name) is None]:
-        packages = " ".join(name.replace("google.", "") for name in lacking)
-        raise BundleError(
-            f"{folder} has its tokenizer as {SENTENCEPIECE_FILE} only, and the library that reads it is missing; run: "
-            f"pip install {packages}, or give a folder with {TOKENIZER_FILE}"
-        )
 
 
 def add_instruction(folder: Path, text: str, t5: Path | None, umt5: Path | None) -> Manifest:
@@ -178,7 +152,7 @@ def _store(folder: Path, manifest: Manifest, text: str, added: Mapping[str, Tens
 
     A crash before that leaves the old bundle, and one after it the new one; at most a file too many.
     """
-    path = folder / manifest.instructions_file
+    path = bundle_file(folder, manifest.instructions_file)
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:

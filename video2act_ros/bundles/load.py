@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from video2act_ros.bundles import self_test
+from video2act_ros.bundles.device import choose_device as choose_device
 from video2act_ros.bundles.manifest import (
     Manifest,
     System1Section,
     System2Section,
+    bundle_file,
     bundle_id,
     check_files,
     features_id,
@@ -53,19 +54,6 @@ class LoadedEncoder:
     section: System2Section
     bundle_id: str
     instructions: dict[str, NDArray[np.float32]]
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`.
-
-    Raises:
-        BundleError: CUDA was asked for and there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise BundleError(
-            "device 'cuda' was asked for, but no CUDA device is available; use device:=cpu or auto"
-        )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def load_policy(folder: Path, device: str = "auto", onnx: OnnxOptions | None = None) -> LoadedPolicy:
@@ -156,7 +144,7 @@ def _with_prefix(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _finite_weights(folder: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for name in names:
-        weights |= _read(folder / name)
+        weights |= _read(bundle_file(folder, name))
     broken = [
         key for key, value in weights.items() if value.is_floating_point() and not value.isfinite().all()
     ]
@@ -168,7 +156,7 @@ def _finite_weights(folder: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
 
 
 def _instructions(folder: Path, manifest: Manifest, system: str) -> dict[str, Tensor]:
-    tensors = _read(folder / manifest.instructions_file)
+    tensors = _read(bundle_file(folder, manifest.instructions_file))
     missing = [text for i, text in enumerate(manifest.instructions) if f"{system}.{i}" not in tensors]
     if missing or not manifest.instructions:
         raise BundleError(
@@ -182,7 +170,7 @@ def _instructions(folder: Path, manifest: Manifest, system: str) -> dict[str, Te
 def _run_self_test(
     folder: Path, name: str, compute: Callable[[dict[str, Tensor]], dict[str, Tensor]], dtype: str
 ) -> None:
-    stored = _read(folder / name)
+    stored = _read(bundle_file(folder, name))
     try:
         stages = compute(stored)
     except KeyError as error:

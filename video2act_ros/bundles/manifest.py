@@ -10,12 +10,15 @@ from typing import Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from video2act_ros.core.confined import is_inside, is_plain_name
 from video2act_ros.core.errors import BundleError
+from video2act_ros.core.lfs_pointer import is_lfs_pointer, lfs_words
 from video2act_ros.core.name_lists import difference
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.schema import Frozen
 from video2act_ros.core.whole_files import write_whole
 from video2act_ros.system1.config import PolicyConfig
+from video2act_ros.system1.onnx_session import external_data
 from video2act_ros.system2.config import VideoEncoderConfig
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -76,6 +79,17 @@ class Manifest(Frozen):
     system2: System2Section | None = None
     files: dict[str, str]
 
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Every file that is named anywhere, with its hash or without."""
+        named = [self.instructions_file, *self.files]
+        for section in (self.system1, self.system2):
+            if section is not None:
+                named += [*section.weights, section.self_test]
+        if self.system1 is not None and self.system1.onnx is not None:
+            named += self.system1.onnx.graphs.values()
+        return tuple(dict.fromkeys(named))
+
 
 def file_sha256(path: Path) -> str:
     """Return the file's sha256 as lower-case hex."""
@@ -105,6 +119,20 @@ def onnx_source(policy: PolicyConfig, weight_hashes: list[str]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+def bundle_file(folder: Path, name: str) -> Path:
+    """Return the path of a file that a bundle's manifest names.
+
+    Raises:
+        BundleError: the name, or a link that it follows, leads out of the bundle's folder.
+    """
+    if not is_plain_name(name) or not is_inside(folder / name, [folder]):
+        raise BundleError(
+            f"bundle {folder}: {MANIFEST_FILE} names '{name}', which leads out of the bundle's folder; a bundle holds "
+            "all its files: copy it again, without links"
+        )
+    return folder / name
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read and check `folder`'s manifest, without touching the weights.
 
@@ -129,10 +157,13 @@ def read_manifest(folder: Path) -> Manifest:
             "update video2act_ros or export the bundle again"
         )
     try:
-        return Manifest.model_validate(content)
+        manifest = Manifest.model_validate(content)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise BundleError(f"bundle {folder}: {problems}") from error
+    for name in manifest.file_names:
+        bundle_file(folder, name)
+    return manifest
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -161,8 +192,11 @@ def check_presence(folder: Path, manifest: Manifest) -> None:
             f"bundle {folder}: {MANIFEST_FILE} gives no sha256 of {', '.join(without)}; export the bundle again"
         )
     for name in manifest.files:
-        if not (folder / name).is_file():
+        path = bundle_file(folder, name)
+        if not path.is_file():
             raise BundleError(f"bundle {folder}: {name} is missing; copy the bundle again")
+        if is_lfs_pointer(path):
+            raise BundleError(f"bundle {folder}: {lfs_words(path)}")
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
@@ -173,7 +207,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     """
     check_presence(folder, manifest)
     for name, expected in manifest.files.items():
-        path = folder / name
+        path = bundle_file(folder, name)
         if (actual := file_sha256(path)) != expected:
             raise BundleError(
                 f"bundle {folder}: {name} is truncated or changed (sha256 {actual[:12]}…, manifest says "
@@ -196,7 +230,22 @@ def graph_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
         )
     if section.onnx.source != onnx_source(section.policy, [manifest.files[name] for name in section.weights]):
         raise BundleError(f"bundle {folder}: its ONNX graphs were made of another policy; {remedy}")
-    return {graph: folder / name for graph, name in section.onnx.graphs.items()}
+    graphs = {graph: bundle_file(folder, name) for graph, name in section.onnx.graphs.items()}
+    for path in graphs.values():
+        _check_external_data(folder, path, manifest)
+    return graphs
+
+
+def _check_external_data(folder: Path, graph: Path, manifest: Manifest) -> None:
+    """Refuse a graph that reads weights from other files than those of the bundle whose hashes were compared."""
+    for location in external_data(graph):
+        inside = is_plain_name(location) and is_inside(graph.parent / location, [folder])
+        name = (graph.parent / location).relative_to(folder).as_posix() if inside else location
+        if not inside or name not in manifest.files:
+            raise BundleError(
+                f"bundle {folder}: the graph {graph.name} reads weights from '{location}', which is no file of the "
+                f"bundle; run: video2act export {folder}"
+            )
 
 
 def check_joints(bundle: str, names: tuple[str, ...], profile: RobotProfile) -> None:

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video2act_ros.control.chunk_plausibility import ChunkPlausibility
-from video2act_ros.core.other_clock import is_other_clock, other_clock_words
+from video2act_ros.core.other_clock import FUTURE_TOLERANCE_S, is_other_clock, other_clock_words
 from video2act_ros.core.types import NS_PER_S, ActionChunk, seconds_to_ns
 
 Vector = NDArray[np.float64]
 
-FUTURE_TOLERANCE_S = 0.05  # clocks of two machines synchronised by NTP agree better than this
 RANGE_TOLERANCE = 0.2  # policy units beyond a position limit; a policy errs by less, the limiter clips that
 
 
@@ -47,7 +46,7 @@ class ChunkGate:
         self._joint_names = joint_names
         self._limits = position_limits
         self._epoch = epoch
-        self._epoch_stamp_ns = 0
+        self._epoch_stamp_ns = self._episode_ns = 0
         self._newest_ns: int | None = None
 
     @property
@@ -55,17 +54,24 @@ class ChunkGate:
         """The only epoch whose chunks are accepted."""
         return self._epoch
 
-    def raise_epoch(self, epoch: int, stamp_ns: int) -> None:
-        """Accept only chunks of `epoch` that were observed at `stamp_ns` or later."""
+    def raise_epoch(self, epoch: int, stamp_ns: int, episode_ns: int = 0) -> None:
+        """Accept only chunks of `epoch` that were observed at `stamp_ns` or later.
+
+        Every image and joint sample that a chunk names counts as observed; latents, where it names them, must be of
+        `episode_ns`, the episode's begin, or later.
+        """
         self._epoch, self._epoch_stamp_ns, self._newest_ns = epoch, stamp_ns, None
+        self._episode_ns = episode_ns
 
     def admit(self, chunk: ActionChunk, now_ns: int) -> Refusal | None:
         """Let a chunk through at `now_ns`; return None, or why it is refused."""
         if chunk.epoch != self._epoch:
             text = f"chunk of epoch {chunk.epoch} while the current epoch is {self._epoch}"
             return Refusal(text, routine=True)
-        if chunk.stamp_ns < self._epoch_stamp_ns:
+        if chunk.oldest_seen_ns < self._epoch_stamp_ns:
             return Refusal(f"chunk was observed before the current epoch {self._epoch} began", routine=True)
+        if 0 < chunk.latent_stamp_ns < self._episode_ns:
+            return Refusal("chunk was made of latents from before the present episode", routine=True)
         problem = self._wrong_content(chunk)
         if problem is None and self._newest_ns is not None and chunk.stamp_ns <= self._newest_ns:
             problem = "chunk was observed no later than one that was accepted already"

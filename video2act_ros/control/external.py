@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.motion import MotionState, Vector
-from video2act_ros.core.other_clock import is_other_clock, other_clock_words
+from video2act_ros.core.other_clock import FUTURE_TOLERANCE_S, is_other_clock, other_clock_words
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns
 
 

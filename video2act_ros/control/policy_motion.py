@@ -63,9 +63,12 @@ class PolicyMotion:
         """What to say where the newest chunk is missing or old."""
         return self._why or _REMEDY
 
-    def raise_epoch(self, epoch: int, now_ns: int, why: str = "") -> None:
-        """Drop every chunk; accept only those of `epoch` observed at `now_ns` or later. `why` is told."""
-        self._gate.raise_epoch(epoch, now_ns)
+    def raise_epoch(self, epoch: int, now_ns: int, why: str = "", episode_ns: int = 0) -> None:
+        """Drop every chunk; accept only those of `epoch` observed at `now_ns` or later. `why` is told.
+
+        Their latents must be of the episode that began at `episode_ns`.
+        """
+        self._gate.raise_epoch(epoch, now_ns, episode_ns)
         self._timeline.clear()
         self._newest = None
         self._why = f"{why}; waiting for System 1" if why else ""

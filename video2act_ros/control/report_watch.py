@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.problem import Problem, graded
 from video2act_ros.control.report_pace import USUAL, WINDOW_S, ReportPace
 from video2act_ros.core.errors import InputError
 from video2act_ros.core.input_report import REPORT_PERIOD_S, InputCheck, InputReport, InputValue
-from video2act_ros.core.other_clock import duration_words, is_other_clock, other_clock_words
+from video2act_ros.core.other_clock import (
+    FUTURE_TOLERANCE_S,
+    duration_words,
+    is_other_clock,
+    other_clock_words,
+)
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.thresholds import Outcome, Threshold
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from video2act_ros.control.arm_motion import ArmMotion
-from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.command import Command
 from video2act_ros.control.external import ExternalSource
 from video2act_ros.control.following import NEAR_RAD, Following
@@ -18,6 +17,7 @@ from video2act_ros.control.status import LoopMetrics
 from video2act_ros.control.watchdog import Watchdog
 from video2act_ros.core.errors import describe_error
 from video2act_ros.core.motion import MotionState, Vector
+from video2act_ros.core.other_clock import FUTURE_TOLERANCE_S
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.thresholds import Outcome
 from video2act_ros.core.types import NS_PER_S, JointSample, RunMode, seconds_to_ns
@@ -142,13 +142,13 @@ class Supervisor:
         self.following.forget_commands()
         self.watchdog.on_episode(now_ns)
         epoch = self.state.begin_episode(now_ns)
-        self.policy.raise_epoch(epoch, now_ns, why)
+        self.policy.raise_epoch(epoch, now_ns, why, self.state.episode_stamp_ns)
         return epoch
 
     def raise_epoch(self, now_ns: int, why: str = "") -> int:
         """Forget all chunks; return the new epoch."""
         epoch = self.state.raise_epoch(now_ns)
-        self.policy.raise_epoch(epoch, now_ns, why)
+        self.policy.raise_epoch(epoch, now_ns, why, self.state.episode_stamp_ns)
         return epoch
 
     # -- the tick -----------------------------------------------------------------------------------
@@ -423,7 +423,7 @@ class Supervisor:
 
     def _begin_to_drive(self, was_sending: bool, now_ns: int) -> None:
         """Take that commands go out in a new epoch."""
-        self.policy.raise_epoch(self.state.epoch, now_ns)
+        self.policy.raise_epoch(self.state.epoch, now_ns, episode_ns=self.state.episode_stamp_ns)
         self._external.clear()
         self._rest_at = None
         if self.joints is None:

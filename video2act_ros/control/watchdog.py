@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from video2act_ros.control.chunk_check import FUTURE_TOLERANCE_S
 from video2act_ros.control.joint_ranges import JointRanges
 from video2act_ros.control.plausibility import InputPublishers, MeasuredJoints, SecondPublisher
 from video2act_ros.control.problem import Problem, graded
 from video2act_ros.control.report_watch import ReportWatch
 from video2act_ros.core.input_report import InputReport
 from video2act_ros.core.motion import Vector
-from video2act_ros.core.other_clock import is_other_clock, other_clock_words
+from video2act_ros.core.other_clock import FUTURE_TOLERANCE_S, is_other_clock, other_clock_words
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.thresholds import Outcome, Threshold
 from video2act_ros.core.types import NS_PER_S, ActionChunk, JointSample

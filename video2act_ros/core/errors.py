@@ -13,6 +13,10 @@ class BundleError(Video2ActError):
     """A checkpoint bundle is missing, damaged, or does not fit the robot or its pair."""
 
 
+class ModelError(Video2ActError):
+    """A model cannot be used now: another thread is using it."""
+
+
 class InputError(Video2ActError):
     """A message or observation cannot be used (encoding, joint names, shape, non-finite values)."""
 

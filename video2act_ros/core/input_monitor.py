@@ -26,6 +26,9 @@ STARTED_RAD = 0.002  # joint travel from which a joint has begun to move; more t
 BACKDATED_S = 0.1  # so much of the way to MOVED_RAD counts as frozen at most: two images of a usual camera
 INTERVALS_AHEAD = 2  # so many images late the next one may be before the present one stops to count
 CONTRAST_LEVELS = 3.0  # standard deviation of block means [grey levels] below which an image shows nothing
+OVERTAKEN_S = (
+    0.3  # images overtake each other by less; a clock that steps back by so little begins an episode
+)
 FORMAT_CALM_S = 0.4  # so long must all images be as before
 
 _SAMPLE_ROWS, _SAMPLE_COLUMNS = 48, 64  # about so many pixels are looked at
@@ -50,8 +53,9 @@ class CameraMonitor:
 
     Frozen and dark run on between images, for as long as another image may be on its way (`INTERVALS_AHEAD` of the
     camera's intervals after the newest one looked at): what happens after a camera has stopped is the age's to
-    tell. An image with the newest one's stamp is a repeated message and ignored; an earlier stamp means that a
-    clock was set back, and everything before is forgotten.
+    tell. An image with the newest one's stamp is a repeated message and ignored, and the content of one a little
+    earlier, which was overtaken, too. A stamp more than `OVERTAKEN_S` earlier means that a clock was set back, and
+    everything before is forgotten.
     """
 
     def __init__(self, camera: str) -> None:
@@ -98,6 +102,9 @@ class CameraMonitor:
         if self._looked_ns is not None and stamp_ns < self._looked_ns:
             if self._format_ns is not None:
                 self._format_ns += stamp_ns - self._looked_ns
+            if self._looked_ns - stamp_ns <= seconds_to_ns(OVERTAKEN_S):
+                self._watch_format(stamp_ns, (*image.shape, encoding))
+                return
             self._forget_content()
         if stamp_ns == self._looked_ns:
             return

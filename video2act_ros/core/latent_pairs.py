@@ -37,5 +37,8 @@ class LatentPairs:
         self._newest = None
 
 
-def _update(tokens: LatentTokens) -> tuple[int, int, int, str, str]:
-    return tokens.sequence, tokens.stamp_ns, tokens.epoch, tokens.features_id, tokens.bundle_id
+def _update(tokens: LatentTokens) -> tuple[object, ...]:
+    """Return what both streams of one update have in common."""
+    made_by = (tokens.sequence, tokens.features_id, tokens.bundle_id)
+    made_of = (tokens.stamp_ns, tokens.frame_stamps_ns, tokens.epoch, tokens.instruction)
+    return *made_by, *made_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class Candidate(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class SwapFailure:
-    """Why the bundle `name` did not become a candidate."""
+    """Why the bundle `name` did not become a candidate, or could not replace the running one."""
 
     name: str
     error: Exception
@@ -97,7 +98,11 @@ class ModelSwap(Generic[M]):
             if self._loading:
                 return
             self._loading = True
-        threading.Thread(target=self._run, name="bundle_loader", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name="bundle_loader", daemon=True).start()
+        except RuntimeError as error:  # too many threads here
+            with self._lock:
+                self._loading, self._wanted, self._failure = False, None, SwapFailure(name, error)
 
     def cancel(self) -> None:
         """Drop a request that is not carried out yet."""
@@ -122,7 +127,10 @@ class ModelSwap(Generic[M]):
             return "" if self._candidate is None else self._candidate.features_id
 
     def take(self, features_id: str) -> Candidate[M] | None:
-        """Hand over the candidate if it may now replace a model that uses `features_id`; `done` must follow."""
+        """Hand over the candidate if it may now replace a model that uses `features_id`.
+
+        `done` or `give_up` must follow.
+        """
         with self._lock:
             candidate = self._candidate
             if candidate is None or not self._may_run(candidate, features_id):
@@ -135,6 +143,13 @@ class ModelSwap(Generic[M]):
         """Say that the candidate handed over runs."""
         with self._lock:
             self._handing_over = False
+
+    def give_up(self, name: str, error: Exception) -> None:
+        """Say that the candidate handed over, of bundle `name`, could not be put to use; what ran before goes on."""
+        with self._lock:
+            self._handing_over = False
+            if self._wanted is None:  # else a newer request is what counts
+                self._failure = SwapFailure(name, error)
 
     def take_failure(self) -> SwapFailure | None:
         """Return, once, why the newest request could not be carried out."""
@@ -173,7 +188,8 @@ class ModelSwap(Generic[M]):
                     self._wanted = request if candidate is not None else None
             del candidate, failure  # nothing but the running node keeps a model alive
             if current:
-                self._changed()
+                with contextlib.suppress(Exception):  # a notice that fails ends no loading thread
+                    self._changed()
 
     def _next(self) -> _Request | None:
         """Return what is to be loaded; None ends the thread."""

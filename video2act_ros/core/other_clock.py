@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 PAST_S = 30 * 86400.0  # no input that stopped is shown for so long; a stamp further back is of another clock
+FUTURE_TOLERANCE_S = 0.05  # clocks of two machines synchronised by NTP agree better than this
 FUTURE_S = 60.0  # clocks that anybody meant to be equal are nearer
 
 _SCALES = ((365.25 * 86400.0, "years"), (86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"))
@@ -32,4 +33,15 @@ def other_clock_words(age_s: float, source: str) -> str:
     return (
         f"stamped {duration_words(abs(age_s))} {where}, by another clock; let {source} stamp with the system's clock "
         "(or set use_sim_time on every node, or on none)"
+    )
+
+
+def apart_words(distance_s: float, remedy: str) -> tuple[str, str]:
+    """Return how far two sources' stamps lie apart, and what to do: `remedy` unless they are of two clocks."""
+    if abs(distance_s) <= FUTURE_S:
+        return f"{distance_s:.2f} s", remedy
+    return (
+        duration_words(abs(distance_s)),
+        "they are stamped by two clocks: let both drivers stamp with the system's clock "
+        "(or set use_sim_time on every node, or on none)",
     )

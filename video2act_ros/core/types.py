@@ -113,6 +113,22 @@ class LatentPair:
         """Number of the update."""
         return self.spatial.sequence
 
+    @property
+    def oldest_ns(self) -> int:
+        """Capture time of the oldest frame that either stream looks at."""
+        return min(self._stamps_ns)
+
+    @property
+    def newest_ns(self) -> int:
+        """Capture time of the newest frame that either stream looks at."""
+        return max(self._stamps_ns)
+
+    @property
+    def _stamps_ns(self) -> tuple[int, ...]:
+        return tuple(
+            stamp for part in (self.spatial, self.motion) for stamp in (part.stamp_ns, *part.frame_stamps_ns)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -182,6 +198,17 @@ class ActionChunk:
     def end_ns(self) -> int:
         """Time of the last action."""
         return self.stamp_ns + (len(self.positions) - 1) * self.step_ns
+
+    @property
+    def oldest_seen_ns(self) -> int:
+        """The earliest stamp of what was observed: images and joints, of both observations; those that are told."""
+        told = (
+            *self.image_stamps_ns,
+            *self.previous_image_stamps_ns,
+            self.joint_stamp_ns,
+            self.previous_joint_stamp_ns,
+        )
+        return min((self.stamp_ns, *(stamp for stamp in told if stamp)))
 
 
 class RunMode(str, Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ class Worker:
             name: the thread's name.
             step: one unit of work; returns whether there was something to do.
             rate_hz: largest rate of steps that do something.
-            on_error: receives what `step` raised; the thread goes on.
+            on_error: receives what `step` raised; the thread goes on, whatever it raises itself.
         """
         self._step = step
         self._period_s = 1.0 / rate_hz
@@ -35,6 +36,16 @@ class Worker:
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """True from `start` until the thread has left its last step."""
+        return self._thread.is_alive()
+
+    @property
+    def stopping(self) -> bool:
+        """True once it was asked to end: what a step still makes is nobody's any more."""
+        return self._stopping.is_set()
 
     def wake(self) -> None:
         """Say that there is new input. Never blocks."""
@@ -61,4 +72,5 @@ class Worker:
                     due_s = start_s + self._period_s
             except Exception as error:  # noqa: BLE001 - the top of a thread
                 due_s = start_s + self._period_s
-                self._on_error(error)
+                with contextlib.suppress(Exception):
+                    self._on_error(error)

@@ -105,7 +105,7 @@ def run_bench_swaps(options: SwapOptions, progress: Callable[[int], None]) -> di
     logs = options.report.parent / "logs"
     with tempfile.TemporaryDirectory() as folder:
         bundles = (first, copy_renamed(first, Path(folder) / first.name))
-        both = {"system1_bundle": str(first), "system2_bundle": str(first)}
+        both = {"system1_bundle": str(first), "system2_bundle": str(first), "bundle_folders": folder}
         with simulated_stack(options, logs, SIM, **both) as (stack, node):
             report = _measure(options, bundles, stack, node, progress)
     write_json(options.report, report)

@@ -12,6 +12,7 @@ from std_srvs.srv import Trigger
 
 from video2act_msgs.srv import SetRecording
 from video2act_ros.core.config import RecorderConfig
+from video2act_ros.core.confined import is_inside
 from video2act_ros.core.errors import BagError, Video2ActError
 from video2act_ros.core.robot_profile import load_robot_profile
 from video2act_ros.recording.writing.bag_records import RecordedMessage, RecordedTopic
@@ -144,6 +145,21 @@ class RecorderNode(ManagedNode):
         self.get_logger().info(f"recording to {folder}")
         return folder
 
+    def _inside(self, directory: str) -> str:
+        """Return the folder that a peer asks for: inside of `folder`, relative to it or to here.
+
+        Raises:
+            BagError: it lies elsewhere.
+        """
+        mine, path = Path(self.config.folder).expanduser(), Path(directory).expanduser()
+        for candidate in (path, mine / path):
+            if not directory or is_inside(candidate, [mine]):
+                return str(candidate) if directory else ""
+        raise BagError(
+            f"{directory} lies outside of {mine.absolute()}, where bags begun by the service belong; name a folder "
+            "inside of it, or start the recorder with another `folder`"
+        )
+
     def _new_folder(self, suffix: str) -> Path:
         name = time.strftime("%Y-%m-%d_%H-%M-%S") + suffix
         folder = Path(self.config.folder).expanduser() / name
@@ -163,7 +179,7 @@ class RecorderNode(ManagedNode):
     ) -> SetRecording.Response:
         try:
             if request.record:
-                folder = self._begin_bag(request.directory)
+                folder = self._begin_bag(self._inside(request.directory))
                 response.message = f"recording to {folder}"
             else:
                 folder = self._session.end(self._last_notes())

@@ -14,9 +14,11 @@ from video2act_ros.bundles.make_chunk import ChunkBasis, make_chunk
 from video2act_ros.bundles.manifest import check_joints
 from video2act_ros.core.config import System1Config
 from video2act_ros.core.errors import BundleError
+from video2act_ros.core.latent_check import latents_problem
 from video2act_ros.core.latent_pairs import LatentPairs
+from video2act_ros.core.other_clock import FUTURE_TOLERANCE_S
 from video2act_ros.core.run_context import RunContext
-from video2act_ros.core.synchroniser import NotReady, Synchroniser
+from video2act_ros.core.synchroniser import KEPT_S, NotReady, Synchroniser
 from video2act_ros.core.types import (
     NS_PER_S,
     CameraFrame,
@@ -51,6 +53,10 @@ if TYPE_CHECKING:
 
     from video2act_ros.bundles.load import LoadedPolicy
     from video2act_ros.bundles.manifest import Manifest
+    from video2act_ros.system1.config import PolicyConfig
+
+
+_LONGEST_STEP_S = 0.2  # between the two observations of a policy that looks at two
 
 
 class System1Node(ModelNode["LoadedPolicy"]):
@@ -90,12 +96,15 @@ class System1Node(ModelNode["LoadedPolicy"]):
 
     def start(self) -> None:
         """Begin to listen and to compute."""
+        self.check_alone()
         thresholds = self.profile.thresholds
+        self._image_age_s = min(thresholds.image_age_s.stop, KEPT_S)
         self._pairs = LatentPairs()
         self._inputs = Synchroniser(
             tuple(camera.name for camera in self._cameras),
             thresholds.camera_skew_s,
             thresholds.joint_state_age_s.stop,
+            2 * self._image_age_s + _LONGEST_STEP_S,  # the previous observation may be as late again
         )
         self._done: tuple[int, int] | None = None  # epoch and observation stamp of the newest chunk
         self._sequence = 0
@@ -146,9 +155,16 @@ class System1Node(ModelNode["LoadedPolicy"]):
 
     def step(self) -> bool:
         """Compute and publish a chunk from the newest inputs; without new or usable ones say why not."""
-        context = self.run_context
+        loaded, context = self.model, self.run_context
         instruction = self.instruction_for(context)
-        observation = self._inputs.newest(instruction, context.epoch_stamp_ns)
+        time_ns = now_ns(self)
+        latest_ns = time_ns + seconds_to_ns(FUTURE_TOLERANCE_S)
+        observation = self._inputs.newest(
+            instruction,
+            self._earliest_ns(context, latest_ns),
+            latest_ns,
+            joints_not_before_ns=context.epoch_stamp_ns,
+        )
         if isinstance(observation, NotReady):
             self.health.problem("observation", observation.reason, Level.WARN)
             return False
@@ -156,33 +172,27 @@ class System1Node(ModelNode["LoadedPolicy"]):
         if self._done == (context.epoch, observation.stamp_ns):
             return False
         latents = self._pairs.newest
-        if (problem := self._unusable(latents, context)) is not None or latents is None:
+        problem = latents_problem(latents, loaded.section.features_id, context, time_ns)
+        if problem is not None or latents is None:
             self.health.problem("latents", problem or "", Level.WARN)
             return False
         self.health.resolve("latents")
-        self._publish_chunk(observation, latents, context)
-        self._done = (context.epoch, observation.stamp_ns)
-        return True
+        return self._publish_chunk(loaded, observation, latents, context)
 
-    def _unusable(self, latents: LatentPair | None, context: RunContext) -> str | None:
-        """Return why the latents may not be used, or None."""
-        if latents is None:
-            return "no latents yet; check that System 2 is active"
-        wanted = self.model.section.features_id
-        if latents.spatial.features_id != wanted:
-            return (
-                f"System 2 (bundle {latents.spatial.bundle_id}) makes other features ({latents.spatial.features_id}) "
-                f"than this policy was trained on ({wanted}); give both nodes one bundle pair"
-            )
-        if latents.spatial.epoch != context.epoch:
-            return (
-                f"latents are of epoch {latents.spatial.epoch}, now is {context.epoch}; waiting for System 2"
-            )
-        return None
+    def _earliest_ns(self, context: RunContext, latest_ns: int) -> int:
+        """Return from when on images count: from the epoch's begin, and while their camera has not stopped.
 
-    def _publish_chunk(self, observation: Observation, latents: LatentPair, context: RunContext) -> None:
-        loaded, policy = self.model, self.model.section.policy
-        previous = self._previous(observation)
+        A camera has stopped once its images are too old beside the newest one of any camera.
+        """
+        stamps_ns = self._inputs.newest_stamps_ns.values()
+        newest_ns = max((stamp for stamp in stamps_ns if stamp is not None and stamp <= latest_ns), default=0)
+        return max(context.epoch_stamp_ns, newest_ns - seconds_to_ns(self._image_age_s))
+
+    def _publish_chunk(
+        self, loaded: LoadedPolicy, observation: Observation, latents: LatentPair, context: RunContext
+    ) -> bool:
+        policy = loaded.section.policy
+        previous = self._previous(policy, observation, context)
         ages = _ages(observation, latents, now_ns(self))
         prefix = self._prefix.next(
             observation.stamp_ns,
@@ -195,6 +205,9 @@ class System1Node(ModelNode["LoadedPolicy"]):
         start_s = time.monotonic()
         basis = ChunkBasis(observation, latents, previous, prefix, self.config.seed)
         chunk = make_chunk(loaded, basis, self._sequence, context.epoch)
+        if self.worker.stopping:
+            return False
+        self._done = (context.epoch, observation.stamp_ns)
         self._chunks.publish(message_from_chunk(chunk, ages))
         self._prefix.published(time.monotonic() - start_s, context.epoch, loaded.bundle_id)
         self._sequence += 1
@@ -202,14 +215,25 @@ class System1Node(ModelNode["LoadedPolicy"]):
         self.health.value("compute_time_s", chunk.compute_time_s)
         self.health.value("observation_age_s", max(ages.images_s))
         self.health.value("latent_age_s", ages.latents_s)
+        return True
 
-    def _previous(self, observation: Observation) -> Observation | None:
-        """Return the observation one control step earlier, where the policy looks at two."""
-        policy = self.model.section.policy
+    def _previous(
+        self, policy: PolicyConfig, observation: Observation, context: RunContext
+    ) -> Observation | None:
+        """Return the observation one control step earlier, where the policy looks at two.
+
+        Never one from before the epoch, and none that an image's largest age puts out of use: then the newest
+        images stand in, as in the first moment of an episode.
+        """
         if policy.images.history < 2:
             return None
-        step_ns = seconds_to_ns(1.0 / policy.ctrl_freq_hz)
-        earlier = self._inputs.newest("", not_after_ns=observation.stamp_ns - step_ns)
+        wanted_ns = observation.stamp_ns - seconds_to_ns(1.0 / policy.ctrl_freq_hz)
+        earlier = self._inputs.newest(
+            "",
+            max(context.epoch_stamp_ns, wanted_ns - seconds_to_ns(self._image_age_s)),
+            wanted_ns,
+            joints_not_before_ns=context.epoch_stamp_ns,
+        )
         return None if isinstance(earlier, NotReady) else earlier
 
     def collect_diagnostics(self) -> None:

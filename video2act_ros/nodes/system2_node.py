@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from video2act_msgs.msg import Latents
 from video2act_ros.core.config import System2Config
 from video2act_ros.core.errors import BundleError
 from video2act_ros.core.input_report import InputCheck, InputValue
+from video2act_ros.core.other_clock import FUTURE_TOLERANCE_S
 from video2act_ros.core.run_context import RunContext
 from video2act_ros.core.stages import FRAMES, Stages
-from video2act_ros.core.types import NS_PER_S, CameraFrame, LatentStream, LatentTokens
+from video2act_ros.core.stamped_history import SetBackWatch
+from video2act_ros.core.types import NS_PER_S, CameraFrame, LatentStream, LatentTokens, seconds_to_ns
 from video2act_ros.ros import qos
 from video2act_ros.ros.convert_policy import message_from_latents
 from video2act_ros.ros.diagnostics import Level
@@ -26,10 +29,8 @@ if TYPE_CHECKING:
 
     from video2act_ros.bundles.load import LoadedEncoder
     from video2act_ros.bundles.manifest import Manifest
-    from video2act_ros.core.types import ImageArray
-    from video2act_ros.system2.config import VideoEncoderConfig
-    from video2act_ros.system2.encoder import PreparedFrame
     from video2act_ros.system2.frame_history import FrameHistory, FrameWindow
+    from video2act_ros.system2.frame_layout import FrameLayout, PreparedFrame
 
 
 class System2Node(ModelNode["LoadedEncoder"]):
@@ -38,6 +39,12 @@ class System2Node(ModelNode["LoadedEncoder"]):
     CONFIG = System2Config
     config: System2Config
     SYSTEM = "system2"
+
+    def __init__(self, **node_arguments: Any) -> None:
+        self._frames_lock = threading.Lock()  # no frame goes into a history that a swap has just replaced
+        self._layout: FrameLayout | None = None
+        self._history: FrameHistory[PreparedFrame]
+        super().__init__(**node_arguments)
 
     def load_model(self, folder: Path) -> LoadedEncoder:
         """Load and test the video model."""
@@ -57,15 +64,13 @@ class System2Node(ModelNode["LoadedEncoder"]):
 
     def use(self, model: LoadedEncoder) -> None:
         """Use this video model; frames kept so far stay unless it looks at them in another way."""
-        from video2act_ros.system2.frame_history import FrameHistory
+        from video2act_ros.system2.frame_layout import FrameLayout
 
-        before = self.model.section.encoder if hasattr(self, "model") else None
-        super().use(model)
-        encoder = model.section.encoder
-        if before is None or _frame_layout(before) != _frame_layout(encoder):
-            self._history: FrameHistory[PreparedFrame] = FrameHistory(
-                encoder.frame_period_s, encoder.window_frames, prepare=self._prepare
-            )
+        layout = FrameLayout.of(model.section.encoder)
+        with self._frames_lock:
+            history = self._history if layout == self._layout else layout.history()
+            super().use(model)
+            self._layout, self._history = layout, history
 
     def setup(self) -> None:
         """Load the model and make the publishers."""
@@ -78,7 +83,9 @@ class System2Node(ModelNode["LoadedEncoder"]):
 
     def start(self) -> None:
         """Begin to listen and to compute."""
+        self.check_alone()
         self._history.clear()
+        self._set_back = SetBackWatch(self._history.span_ns)
         self._newest_ns: int | None = None
         self._done: tuple[int, int] | None = None  # epoch and stamp of the newest update
         self._sequence = 0
@@ -92,17 +99,16 @@ class System2Node(ModelNode["LoadedEncoder"]):
         """Forget the frames of an earlier episode."""
         if self.run_context.episode != previous.episode:
             self._history.clear()
-
-    def _prepare(self, image: ImageArray) -> PreparedFrame:
-        return self.model.encoder.prepare_frame(image)
+            self._set_back = SetBackWatch(self._history.span_ns)
 
     def _on_frame(self, frame: CameraFrame) -> None:
+        self._newest_ns = frame.stamp_ns
         if frame.stamp_ns < self.run_context.episode_stamp_ns:
             return
-        if self._newest_ns is not None and frame.stamp_ns < self._newest_ns - self._history.span_ns:
-            self._history.clear()  # the clock was set back
-        self._history.add(frame)
-        self._newest_ns = frame.stamp_ns
+        with self._frames_lock:
+            if self._set_back.set_back(frame.stamp_ns):
+                self._history.clear()
+            self._history.add(frame)
         self.health.count("frames")
         self.worker.wake()
 
@@ -115,15 +121,19 @@ class System2Node(ModelNode["LoadedEncoder"]):
         )
 
     def step(self) -> bool:
-        """Compute and publish the latents of the newest window."""
-        context, window = self.run_context, self._history.window()
+        """Compute and publish the latents of the newest window, which holds frames of the present episode only."""
+        loaded, context = self.model, self.run_context
+        latest_ns = now_ns(self) + seconds_to_ns(FUTURE_TOLERANCE_S)
+        window = self._history.window(context.episode_stamp_ns, latest_ns)
         if window is None or self._done == (context.epoch, window.stamp_ns):
             return False
-        loaded, instruction = self.model, self.instruction_for(context)
+        instruction = self.instruction_for(context)
         start_s, stages = time.monotonic(), Stages()
         features = loaded.encoder.update_prepared(window.images, loaded.instructions[instruction])
         stages.add(FRAMES, *(frame[stream] for frame in window.images for stream in LatentStream))
         compute_time_s = time.monotonic() - start_s
+        if self.worker.stopping:
+            return False
         self._done = (context.epoch, window.stamp_ns)
         for stream in LatentStream:
             tokens = LatentTokens(
@@ -162,12 +172,6 @@ class System2Node(ModelNode["LoadedEncoder"]):
         super().collect_diagnostics()
         if self.state_name == "active":
             self.check_camera(self._camera, self._newest_ns)
-
-
-def _frame_layout(encoder: VideoEncoderConfig) -> tuple[object, ...]:
-    """Return what decides how frames are kept."""
-    sizes = [(part.width, part.height) for part in (encoder.stream(stream) for stream in LatentStream)]
-    return encoder.frame_period_s, encoder.window_frames, sizes
 
 
 def main() -> int:

@@ -31,7 +31,7 @@ def bundle_status_topic(system: str) -> str:
 class BundleSwitch(Generic[M]):
     """Follows the `bundle` parameter: loads what it names, and gives it to the worker between two steps.
 
-    `take` and `done` belong to the worker's thread, everything else to the executor's.
+    `take`, `done` and `give_up` belong to the worker's thread, everything else to the executor's.
     """
 
     def __init__(
@@ -119,6 +119,12 @@ class BundleSwitch(Generic[M]):
         """Tell that the candidate runs."""
         self._running = (candidate.name, candidate.bundle_id, candidate.features_id)
         self._swap.done()
+        self._tell()
+        self._follow_soon()
+
+    def give_up(self, candidate: Candidate[M], error: Exception) -> None:
+        """Tell that the candidate could not be put to use; the model of before goes on."""
+        self._swap.give_up(candidate.name, error)
         self._tell()
         self._follow_soon()
 

@@ -13,13 +13,14 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 from xml.etree.ElementTree import ParseError
 
+from video2act_ros.core.confined import is_inside
 from video2act_ros.core.errors import BundleError, ConfigurationError, unknown_choice
 from video2act_ros.ros.shared_memory import (
     PREFIXES,
@@ -262,6 +263,22 @@ def resolve_bundle(name: str) -> Path:
     known = sorted(file.parent.name for file in folder.glob(f"*/{MANIFEST_FILE}"))
     choices = (*(known or ["(none is installed)"]), "or the path of a bundle's folder")
     raise BundleError(unknown_choice("bundle", name, choices))
+
+
+def resolve_bundle_within(name: str, folders: Sequence[Path]) -> Path:
+    """Return the bundle folder of that name under `models/`, or the one that `name` points to inside of `folders`.
+
+    Raises:
+        BundleError: there is none, or it lies elsewhere; names where bundles may lie.
+    """
+    path, models = resolve_bundle(name), share_path() / "models"
+    if is_inside(path, [models, *folders]) or (path.parent == models and path.name != ".."):
+        return path
+    allowed = ", ".join(str(folder) for folder in (models, *folders))
+    raise BundleError(
+        f"bundle {name} lies outside of the folders from which bundles may be set while the node runs ({allowed}); "
+        f"start the node with bundle_folders:={path.resolve().parent}, or copy the bundle there"
+    )
 
 
 def _shared_memory_works() -> bool:

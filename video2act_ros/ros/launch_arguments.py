@@ -82,6 +82,12 @@ ARGUMENTS = (
         _for("bundle", SYSTEM2),
     ),
     LaunchArgument(
+        "bundle_folders",
+        "",
+        "folders, separated by colons, of the bundles that may be set while the stack runs; empty: models/ alone",
+        _for("bundle_folders", SYSTEM1, SYSTEM2),
+    ),
+    LaunchArgument(
         "instruction",
         "",
         "what the robot is to do, in words that the bundles know; others are refused with the list; empty: the "

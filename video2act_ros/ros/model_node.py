@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from rcl_interfaces.msg import SetParametersResult
@@ -11,11 +12,12 @@ from std_msgs.msg import String
 
 from video2act_msgs.msg import RunState
 from video2act_ros.core.config import ModelConfig, NodeConfig
-from video2act_ros.core.errors import InstructionError, Video2ActError
+from video2act_ros.core.errors import InstructionError, ModelError, Video2ActError
 from video2act_ros.core.instructions import choose_instruction
+from video2act_ros.core.lasting_failure import LastingFailure
 from video2act_ros.core.memory import return_free_memory
 from video2act_ros.core.model_swap import Candidate
-from video2act_ros.core.other_clock import is_other_clock, other_clock_words
+from video2act_ros.core.other_clock import FUTURE_TOLERANCE_S, is_other_clock, other_clock_words
 from video2act_ros.core.robot_profile import Camera, RobotProfile, load_robot_profile
 from video2act_ros.core.run_context import RunContext
 from video2act_ros.core.types import NS_PER_S
@@ -23,13 +25,11 @@ from video2act_ros.core.worker import Worker
 from video2act_ros.ros import params, qos
 from video2act_ros.ros.bundle_switch import ACTIVE_BUNDLE, BundleSwitch
 from video2act_ros.ros.convert_policy import run_context_from_message
-from video2act_ros.ros.environment import resolve_bundle, resolve_profile
+from video2act_ros.ros.environment import resolve_bundle, resolve_bundle_within, resolve_profile
 from video2act_ros.ros.inputs import camera_remedy, now_ns
 from video2act_ros.ros.lifecycle import ManagedNode
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from video2act_ros.bundles.load import LoadedEncoder, LoadedPolicy
     from video2act_ros.bundles.manifest import Manifest
 
@@ -57,6 +57,9 @@ class ModelNode(ManagedNode, Generic[Model]):
 
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__(**node_arguments)
+        # Whoever starts the node says where bundles lie; any peer may set a parameter later.
+        given = [self.config.bundle, *self.config.bundle_folders.split(":")]
+        self._bundle_folders = [Path(name).expanduser() for name in given if name]
         params.declare_told(self, ACTIVE_BUNDLE, "the bundle that runs: its name and its manifest's hash")
         self.add_on_set_parameters_callback(self._check_again)
         self.add_post_set_parameters_callback(self._follow_bundle)
@@ -70,15 +73,21 @@ class ModelNode(ManagedNode, Generic[Model]):
         raise NotImplementedError
 
     def use(self, model: Model) -> None:
-        """Use `model` from now on; called in `setup`, then in the worker's thread between two steps."""
-        self.model = model
-        self.known_instructions = model.manifest.instructions
+        """Use `model` from now on; called in `setup`, then in the worker's thread between two steps.
+
+        One that cannot be used raises before anything of the present one has changed.
+        """
+        self.known_instructions, self.model = model.manifest.instructions, model
 
     def model_changed(self) -> None:
         """Tell others of another model; in the executor's thread."""
 
     def step(self) -> bool:
-        """Do one unit of work in the worker's thread; return whether there was something to do."""
+        """Do one unit of work in the worker's thread; return whether there was something to do.
+
+        It takes `self.model` and `self.run_context` once, at its begin, and publishes nothing once the worker is
+        `stopping`.
+        """
         raise NotImplementedError
 
     def context_changed(self, previous: RunContext) -> None:
@@ -86,6 +95,7 @@ class ModelNode(ManagedNode, Generic[Model]):
 
     def setup(self) -> None:
         """Load and test the model."""
+        self.check_alone()
         import torch  # takes seconds: only once the node can be stopped
 
         if self.config.threads:
@@ -106,22 +116,32 @@ class ModelNode(ManagedNode, Generic[Model]):
         )
 
     def start(self) -> None:
-        """Begin to follow the run state and to work."""
+        """Begin to follow the run state and to work; refused while an earlier step has not ended."""
+        self.check_alone()
         self.run_context = RunContext()
         self._heard_s = time.monotonic()  # of the newest run state; until the first one, the start
         self._deaf_since_s: float | None = time.monotonic()  # None once a run state was heard
-        self.worker = Worker(
-            "model", self._work, self.config.rate_hz, lambda error: self.report_problem("model", error)
-        )
+        self._failures = LastingFailure()
+        self._lost: str | None = None  # why only another process can compute again
+        self.worker = Worker("model", self._work, self.config.rate_hz, self._on_error)
         self.worker.start()
         self.switch.start()
         self.subscribe(RunState, "run_state", self._on_run_state, qos.LATCHED)
 
     @property
     def exit_status(self) -> int | None:
-        """1 where the command node is there and its run states never come: only a new process can mend that."""
-        deaf_since_s = self._deaf_since_s if self.state_name == "active" else None
-        return None if deaf_since_s is None or time.monotonic() - deaf_since_s <= _DEAF_S else 1
+        """1 where only a new process can help: its device is lost, every step fails, or it hears no run state.
+
+        Never with the command node in this process: it owns the arm, and nobody starts it again.
+        """
+        if self.state_name != "active" or self.companions():
+            return None
+        return 1 if self._lost is not None or self._deaf else None
+
+    @property
+    def _deaf(self) -> bool:
+        """Whether somebody publishes run states for so long and none has ever come."""
+        return self._deaf_since_s is not None and time.monotonic() - self._deaf_since_s > _DEAF_S
 
     def stop(self) -> None:
         """End the worker after its present step."""
@@ -129,6 +149,15 @@ class ModelNode(ManagedNode, Generic[Model]):
             self.switch.stop()
         if hasattr(self, "worker") and not self.worker.stop(_STOP_S):
             self.get_logger().warning(f"the model's step did not end within {_STOP_S:g} s")
+
+    def check_alone(self) -> None:
+        """Raise ModelError while a step of an earlier activation is still running: one thread owns the model."""
+        worker: Worker | None = getattr(self, "worker", None)
+        if worker is not None and worker.alive:
+            raise ModelError(
+                "the model's step from before deactivation has not ended yet; try again when it has, or restart "
+                "this process"
+            )
 
     def teardown(self) -> None:
         """Release the model."""
@@ -151,12 +180,17 @@ class ModelNode(ManagedNode, Generic[Model]):
         return self.choose_instruction(context.instruction or self.config.instruction)
 
     def check_config(self, config: NodeConfig) -> None:
-        """Refuse a bundle that cannot run here, or an instruction that the bundle does not know."""
+        """Refuse a bundle from elsewhere or that cannot run here, or an instruction that the bundle does not know."""
+        if isinstance(config, ModelConfig) and config.bundle != self.config.bundle:
+            resolve_bundle_within(config.bundle, self._bundle_folders)
         if self.state_name not in ("inactive", "active") or not isinstance(config, ModelConfig):
             return
         if config.bundle not in (self.config.bundle, self.switch.name):
             self._check_bundle(config.bundle)
-        self.choose_instruction(config.instruction)
+        if (
+            config.instruction != self.config.instruction
+        ):  # a swap may have left one that only the run state overrules
+            self.choose_instruction(config.instruction)
 
     def config_changed(self, previous: NodeConfig) -> None:
         """Ask the command node for another instruction, or for the new bundle's."""
@@ -183,7 +217,7 @@ class ModelNode(ManagedNode, Generic[Model]):
             return
         if not self.count_publishers("run_state"):
             self._deaf_since_s = time.monotonic()
-        elif self.exit_status is not None:
+        elif self._deaf:
             self.get_logger().error(
                 "the command node publishes and nothing of it arrives here: the transport of this process does not "
                 "work; it ends, to be started again"
@@ -241,12 +275,35 @@ class ModelNode(ManagedNode, Generic[Model]):
 
     def _work(self) -> bool:
         """Change the model if there is one to change to, then do one step."""
+        self._change_model()
+        worked = self.step()
+        if worked:
+            self._failures.succeeded()
+        return worked
+
+    def _change_model(self) -> None:
         candidate = self.switch.take()
-        if candidate is not None:
+        if candidate is None:
+            return
+        try:
             self.use(candidate.model)
-            return_free_memory()  # of the old model
+        except Exception as error:  # noqa: BLE001  the old model goes on, and the next swap must be possible
+            self.switch.give_up(candidate, error)
+        else:
             self.switch.done(candidate)
-        return self.step()
+        del candidate
+        return_free_memory()  # of the model that goes
+
+    def _on_error(self, error: Exception) -> None:
+        """Tell what a step raised; find out, in the worker's thread, whether this process gets over it."""
+        self.report_problem("model", error)
+        if self._lost is None and not isinstance(error, Video2ActError):
+            from video2act_ros.bundles.device import lost_device
+
+            self._lost = lost_device() or self._failures.failed(error, time.monotonic())
+            if self._lost is not None:
+                end = "restart it" if self.companions() else "it ends, to be started again"
+                self.get_logger().error(f"this process can compute no more: {self._lost}; {end}")
 
     def check_camera(self, camera: Camera, stamp_ns: int | None) -> None:
         """Tell on /diagnostics when a camera's newest image is too old, or stamped by another clock."""
@@ -254,6 +311,9 @@ class ModelNode(ManagedNode, Generic[Model]):
         if stamp_ns is not None and is_other_clock(age_s):
             words = other_clock_words(age_s, f"the driver on {self.resolve_topic_name(camera.topic)}")
             self.health.problem(camera.name, f"images of {camera.name} are {words}")
+        elif age_s < -FUTURE_TOLERANCE_S:
+            text = f"images of {camera.name} are stamped {-age_s:.2f} s in the future; synchronise the clocks"
+            self.health.problem(camera.name, text)
         elif age_s <= self.profile.thresholds.image_age_s.stop:
             self.health.value(f"{camera.name}_age_s", age_s)
             self.health.resolve(camera.name)

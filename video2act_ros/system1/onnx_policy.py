@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from video2act_ros.core.errors import InputError
+from video2act_ros.core.sole_user import SoleUser, one_thread
 from video2act_ros.core.stages import Stages
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.config import PolicyConfig
@@ -32,6 +33,7 @@ class OnnxPolicy:
 
     def __init__(self, config: PolicyConfig, graphs: Mapping[str, Path], options: OnnxOptions) -> None:
         self.config = config
+        self.sole_user = SoleUser()
         self.state_vector = StateVector(config.state_vector)
         self.actions = ActionSpace(config.actions, config.joints)
         self.sampler = Sampler(config.sampler)
@@ -57,6 +59,7 @@ class OnnxPolicy:
         """Return image tokens (1, N, dim) of images (1, history, cameras, H, W, 3) uint8 RGB."""
         return torch.from_numpy(self._run("vision", images.numpy())[0].numpy())
 
+    @one_thread
     def predict(
         self,
         observation: Observation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,40 @@ class OnnxOptions:
         if not names:
             raise ConfigurationError(f"onnx_providers is empty; name some of: {', '.join(available)}")
         return cls(names, threads)
+
+
+def external_data(path: Path) -> tuple[str, ...]:
+    """Return the files, as the graph at `path` names them, from which it reads weights; the weights stay unread.
+
+    Raises:
+        BundleError: the file is no ONNX graph.
+        ConfigurationError: the library that reads graphs is missing; says how to install it.
+    """
+    onnx = require("onnx")
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except (OSError, require("google.protobuf.message").DecodeError) as error:
+        raise BundleError(
+            f"cannot open {path}, it is no ONNX graph: {error}; export the graphs again: video2act export"
+        ) from error
+    found = (
+        entry.value
+        for tensor in _tensors(model, onnx.TensorProto)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def _tensors(message: Any, kind: type[Any]) -> Iterator[Any]:
+    """Give every tensor anywhere in a graph: initializers, attributes of nodes, graphs within graphs, functions."""
+    if isinstance(message, kind):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in (value,) if hasattr(value, "ListFields") else value:
+                yield from _tensors(part, kind)
 
 
 class OnnxSession:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from video2act_ros.core.errors import InputError
+from video2act_ros.core.sole_user import SoleUser, one_thread
 from video2act_ros.core.stages import Stages
 from video2act_ros.core.types import LatentPair, Observation
 from video2act_ros.system1.action_head import ActionCore, ConditionCache, join_scenes, language_bias
@@ -32,6 +33,7 @@ class Policy(ConditionAdaptors):
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__(config)
+        self.sole_user = SoleUser()
         self.model = ActionCore(config)
         self.vision = make_vision(config)
         self.state_vector = StateVector(config.state_vector)
@@ -206,6 +208,7 @@ class Policy(ConditionAdaptors):
         """Return the images that this policy looks at, as `inputs.image_array` prepares them."""
         return image_array(self.config, observation, previous)
 
+    @one_thread
     @torch.inference_mode()
     def predict(
         self,

@@ -51,7 +51,8 @@ class ScaleNorm(nn.Module):
     """Divides by a root of the second moment over the last axis, then weighs each element.
 
     `variance` divides by the unbiased standard deviation, which is what the released weights were
-    trained with; `rms` by the root mean square (docs/reference.md, "action head").
+    trained with; `rms` by the root mean square (docs/reference.md, "action head"). Training and serving compute in
+    float32 whatever x's dtype, and round once, at the end.
     """
 
     def __init__(self, dim: int, norm: Norm) -> None:
@@ -63,6 +64,7 @@ class ScaleNorm(nn.Module):
         """Return the normalised (..., dim) tensor in x's dtype."""
         if torch.is_grad_enabled():
             return _ScaleNormFunction.apply(x, self.weight, self.norm)
+        wide, weight = x.float(), self.weight.float()
         if self.norm == "rms":
-            return F.rms_norm(x, x.shape[-1:], self.weight.to(x.dtype), NORM_EPS)
-        return x * _statistics(x, self.norm)[0] * self.weight
+            return F.rms_norm(wide, x.shape[-1:], weight, NORM_EPS).to(x.dtype)
+        return (wide * _statistics(wide, self.norm)[0] * weight).to(x.dtype)

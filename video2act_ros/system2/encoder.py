@@ -13,15 +13,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from video2act_ros.core.errors import BundleError, InputError
-from video2act_ros.core.images import resize_image, through_camera_path
+from video2act_ros.core.sole_user import SoleUser, one_thread
 from video2act_ros.core.types import FloatArray, ImageArray, LatentStream
 from video2act_ros.system2.config import VideoEncoderConfig
 from video2act_ros.system2.extraction import extract, resize_latents, select_frames
+from video2act_ros.system2.frame_layout import FrameLayout
+from video2act_ros.system2.frame_layout import PreparedFrame as PreparedFrame
 from video2act_ros.system2.video_model import Conditioning, VideoModel
 from video2act_ros.system2.video_vae import WanVae, build_vae
 from video2act_ros.system2.wan_weights import Weights, load_weights, transformer_weights, vae_weights
 
-PreparedFrame = Mapping[LatentStream, ImageArray]
 Features = dict[LatentStream, NDArray[np.float32]]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -33,6 +34,7 @@ class VideoEncoder(nn.Module):
     def __init__(self, config: VideoEncoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.sole_user = SoleUser()
         self.vae = build_vae(config.vae)
         self.model = VideoModel(config.transformer, config.layer)
         self.model.cast(_DTYPES[config.dtype])
@@ -59,10 +61,8 @@ class VideoEncoder(nn.Module):
         self._conditioning = None
 
     def prepare_frame(self, image: ImageArray) -> dict[LatentStream, ImageArray]:
-        """Resize one (H, W, 3) uint8 RGB image for each stream; done once, when the frame arrives."""
-        image = through_camera_path(image, self.config.camera_path)
-        streams = {stream: self.config.stream(stream) for stream in LatentStream}
-        return {stream: resize_image(image, part.width, part.height) for stream, part in streams.items()}
+        """Return one (H, W, 3) uint8 RGB image as each stream takes it; done once, when the frame arrives."""
+        return FrameLayout.of(self.config).prepare(image)
 
     def video(self, frames: ImageArray, stream: LatentStream) -> Tensor:
         """Return the VAE's input (B, 3, T, h, w) in [-1, 1] of (B, T, h, w, 3) uint8 RGB of the stream's size."""
@@ -161,6 +161,7 @@ class VideoEncoder(nn.Module):
         }
         return {stream: tokens[0] for stream, tokens in self.update_batch(windows, text).items()}
 
+    @one_thread
     @torch.inference_mode()
     def update_batch(self, windows: Mapping[LatentStream, ImageArray], text: FloatArray | None) -> Features:
         """Return tokens (B, N, C) float32 of the given streams' windows (B, T, h, w, 3) uint8 RGB."""

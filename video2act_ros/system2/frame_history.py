@@ -122,14 +122,20 @@ class FrameHistory(Generic[T]):
             if later > stamps_ns[-1] - self.span_ns and later - earlier > self._max_gap_ns
         ]
 
-    def window(self) -> FrameWindow[T] | None:
-        """Return the window that ends at the newest frame, or None while there is none.
+    def window(self, not_before_ns: int = 0, not_after_ns: int | None = None) -> FrameWindow[T] | None:
+        """Return the window that ends at the newest frame between two stamps, or None while there is none.
 
-        Each grid time takes the frame captured nearest to it. Grid times before the episode's first frame
-        repeat that frame.
+        Each grid time takes the frame captured nearest to it. Grid times before the first frame repeat that frame.
+
+        Args:
+            not_before_ns: the episode's begin: no frame from before it is in the window, kept or not [ns].
+            not_after_ns: nothing stamped later counts, as the frames of a clock that was set back; None: no limit.
         """
         with self._lock:
-            stamps_ns, images = list(self._stamps_ns), list(self._images)
+            stamps_ns, images = self._stamps_ns, self._images
+            first = bisect_left(stamps_ns, not_before_ns)
+            end = len(stamps_ns) if not_after_ns is None else bisect_right(stamps_ns, not_after_ns)
+            stamps_ns, images = stamps_ns[first:end], images[first:end]
         if not stamps_ns:
             return None
         start_ns = stamps_ns[-1] - self.span_ns

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from video2act_ros.core.confined import is_inside, is_plain_name
 from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.types import ImageArray
 
@@ -99,6 +100,10 @@ def load_demonstrations(folder: Path, episodes: int | None = None) -> Demonstrat
     for name in manifest["shards"]:
         if episodes is not None and found >= episodes:
             break
+        if not is_plain_name(name) or not is_inside(folder / name, [folder]):
+            raise DatasetError(
+                f"the manifest in {folder} names '{name}', which leads out of that folder; copy the dataset again"
+            )
         paths.append(folder / name)
         found += shard_episodes(paths[-1])
     wanted = found if episodes is None else episodes

@@ -256,3 +256,52 @@ def test_the_video_latents_change_the_actions(bundle):
         policy_stages(loaded.policy, blind)["chunk"],
     )
     assert np.abs((seeing - zeroed).numpy()).max() > 1e-4
+
+
+ESCAPES = (
+    "/etc/hostname",
+    "../outside.safetensors",
+    "sub/../../outside.safetensors",
+    "link.safetensors",
+    "link/outside",
+)
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+@pytest.mark.parametrize("place", ["files", "weights", "self_test", "instructions_file"])
+def test_a_manifest_names_no_file_outside_of_its_bundle(copy, name, place):
+    """Neither by its path nor by a link, wherever it stands; refused before anything is read."""
+    outside = copy.parent / "outside.safetensors"
+    shutil.copy(copy / "system1.safetensors", outside)
+    (copy / "link.safetensors").symlink_to(outside)
+    (copy / "link").symlink_to(copy.parent)
+
+    def name_it(content):
+        content["files"][name] = file_sha256(outside)
+        if place == "weights":
+            content["system1"]["weights"] = [name]
+        elif place == "self_test":
+            content["system1"]["self_test"] = name
+        elif place == "instructions_file":
+            content["instructions_file"] = name
+
+    edit_manifest(copy, name_it)
+    for load in (read_manifest, *LOADERS.values()):
+        with pytest.raises(BundleError, match="which leads out of the bundle's folder") as refused:
+            load(copy)
+        assert name in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_bundle_that_lies_behind_a_link_loads(copy, tmp_path):
+    """The folder itself may be reached by one."""
+    (tmp_path / "by_link").symlink_to(copy)
+    assert load_policy(tmp_path / "by_link", "cpu").bundle_id
+
+
+def test_weights_that_git_lfs_has_not_fetched_are_named(copy):
+    """Not called truncated: another command mends it."""
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    (copy / "system1.safetensors").write_text(text)
+    with pytest.raises(BundleError, match="git-lfs pointer, not the file itself; run `git lfs pull`"):
+        load_policy(copy, "cpu")

@@ -285,3 +285,23 @@ def test_the_benchmark_compares_both_backends(export):
     assert {times.backend for times in comparison.times} == set(BACKENDS)
     assert all(times.durations_s.shape == (2,) for times in comparison.times)
     assert comparison.largest_difference < 1e-5
+
+
+@pytest.mark.parametrize("location", ["../../outside.data", "/etc/hostname", "other.data", "link.data"])
+def test_a_graph_reads_no_weights_outside_of_its_bundle(export, tmp_path, location):
+    """Its external data are files of the bundle whose hashes were compared; anything else is refused by name."""
+    onnx = require("onnx")
+    folder = shutil.copytree(export[0], tmp_path / "bundle")
+    graph = folder / read_manifest(folder).system1.onnx.graphs["step"]
+    (tmp_path / "outside.data").write_bytes(b"0" * 10_000_000)
+    (graph.parent / "link.data").symlink_to(tmp_path / "outside.data")
+    model = onnx.load(str(graph), load_external_data=False)
+    entries = [entry for tensor in model.graph.initializer for entry in tensor.external_data]
+    changed = next(entry for entry in entries if entry.key == "location")
+    changed.value = location
+    graph.write_bytes(model.SerializeToString())
+    name = graph.relative_to(folder).as_posix()
+    edit_manifest(folder, lambda content: content["files"].update({name: file_sha256(graph)}))
+    with pytest.raises(BundleError, match="which is no file of the bundle") as refused:
+        load_policy(folder, "cpu", OnnxOptions())
+    assert location in str(refused.value)

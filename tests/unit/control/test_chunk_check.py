@@ -1,6 +1,7 @@
 """Which chunks never reach the arm, and why."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,30 @@ def test_a_raised_epoch_lets_only_newer_observations_through(make_chunk):
     for stamp_s, epoch in ((10.15, 0), (10.05, 1)):
         assert gate.admit(make_chunk(stamp_s, [1.0] * 8, epoch=epoch), seconds_to_ns(10.2)).routine
     assert gate.admit(make_chunk(10.15, [1.0] * 8, epoch=1), seconds_to_ns(10.2)) is None
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"image_stamps_ns": (seconds_to_ns(10.15), seconds_to_ns(10.05))},
+        {"joint_stamp_ns": seconds_to_ns(10.05)},
+        {"previous_image_stamps_ns": (seconds_to_ns(10.05),)},
+        {"previous_joint_stamp_ns": seconds_to_ns(10.05)},
+        {"latent_stamp_ns": seconds_to_ns(8.95)},
+    ],
+)
+def test_a_chunk_that_saw_anything_from_before_is_refused(make_chunk, seen):
+    """Its own stamp is not all it was made of: images, joints and latents of another scene give it away."""
+    gate = ChunkGate(NAMES)
+    gate.raise_epoch(1, seconds_to_ns(10.1), seconds_to_ns(9.0))
+    chunk = make_chunk(10.15, [1.0] * 8, epoch=1)
+    refusal = gate.admit(replace(chunk, **seen), seconds_to_ns(10.2))
+    assert refusal is not None
+    assert refusal.routine
+    later = {
+        name: seconds_to_ns(10.12) if name.endswith("p_ns") else (seconds_to_ns(10.12),) for name in seen
+    }
+    assert gate.admit(replace(chunk, **later), seconds_to_ns(10.2)) is None
 
 
 def test_a_little_beyond_a_limit_is_the_limiters_matter(make_chunk):

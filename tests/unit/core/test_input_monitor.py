@@ -329,6 +329,19 @@ def test_an_image_that_cannot_be_decoded_does_not_count():
     assert monitor.values(seconds_to_ns(0.3))[0].value_s == pytest.approx(0.3)
 
 
+def test_an_overtaken_image_ends_no_frozen_or_dark_time(camera):
+    """One late message hides no camera that has stopped to look."""
+    for image, check in ((view(), InputCheck.IMAGE_FROZEN), (blank(0), InputCheck.IMAGE_DARK)):
+        camera.monitor.forget()
+        for _ in range(10):
+            camera.frame(image, 0.1)
+        before = camera.value(check)
+        assert before > 0.3
+        late = CameraFrame("cam_high", seconds_to_ns(camera.time_s - 0.03), view()[::-1].copy())
+        camera.monitor.add_frame(late)
+        assert camera.value(check) == before
+
+
 def test_seldom_decoded_cameras_forget_when_the_clock_is_set_back():
     """An earlier stamp is always looked at."""
     monitor = CameraMonitor("cam_high")

@@ -157,3 +157,48 @@ def test_a_status_survives_the_wire_and_nonsense_is_refused():
     for text in ("", "[]", "{"):
         with pytest.raises(InputError, match="is no bundle status"):
             BundleStatus.from_json(text)
+
+
+def test_a_candidate_that_cannot_be_put_to_use_is_a_failure_and_the_next_swap_works(bench):
+    """The hand-over ends either way."""
+    bench.request("F2")
+    assert bench.take() == "F2"
+    bench.swap.give_up("F2", RuntimeError("no memory"))
+    assert bench.swap.idle
+    assert bench.swap.take_failure().name == "F2"
+    bench.request("F3")
+    assert bench.take() == "F3"
+
+
+def test_a_newer_request_hides_the_failure_of_the_one_handed_over(bench):
+    """Only the newest wish is told of."""
+    bench.request("F2")
+    assert bench.take() == "F2"
+    bench.swap.request("F3")
+    bench.swap.give_up("F2", RuntimeError("no memory"))
+    bench.finish()
+    assert bench.swap.take_failure() is None
+    assert bench.take() == "F3"
+
+
+def test_a_loader_that_cannot_start_or_tell_leaves_the_next_swap_possible(bench, monkeypatch):
+    """Too many threads, or a notice that raises: nothing stays behind as being loaded."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        bench.swap.request("F2")
+    assert bench.swap.take_failure().name == "F2"
+    assert bench.swap.idle
+
+    def notice():
+        bench.noticed.release()
+        raise OSError("no log")
+
+    bench.swap._changed = notice
+    for name in ("F3", "F4"):
+        bench.request(name)
+        assert bench.take() == name
+        bench.swap.done()

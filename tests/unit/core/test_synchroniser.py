@@ -109,14 +109,74 @@ def test_nothing_from_before_an_epoch_is_used():
 def test_a_clock_that_jumps_back_starts_anew():
     """Simulated time may restart: old stamps from the future must not block new ones."""
     sync = synchroniser()
-    for stamp in (100.0, 1.0):
+    for stamp in (100.0, 1.0, 1.05):
         sync.add_joints(joints(stamp))
         for camera in CAMERAS:
             sync.add_frame(frame(camera, stamp))
     result = sync.newest("")
     assert isinstance(result, Observation)
-    assert result.stamp_ns == seconds_to_ns(1.0)
-    assert result.joint_stamp_ns == seconds_to_ns(1.0)
+    assert result.stamp_ns == seconds_to_ns(1.05)
+    assert result.joint_stamp_ns == seconds_to_ns(1.05)
+
+
+def test_a_fast_camera_waits_for_a_late_one():
+    """Frames are kept by time: 60 Hz beside a camera whose images come 150 ms late is ready at every look."""
+    sync = synchroniser()
+    slow = [(time_ms + 150, CAMERAS[1], time_ms) for time_ms in range(0, 1500, 33)]
+    fast = [(time_ms, CAMERAS[0], time_ms) for time_ms in range(0, 1500, 16)]
+    ready = []
+    for at_ms, camera, stamp_ms in sorted(slow + fast):
+        sync.add_frame(frame(camera, stamp_ms / 1000))
+        sync.add_joints(joints(at_ms / 1000))
+        if at_ms >= 200:
+            ready.append(sync.newest(""))
+    assert ready
+    assert all(isinstance(result, Observation) for result in ready)
+
+
+def test_images_and_joints_that_overtake_each_other_are_sorted_in():
+    """One late message clears nothing, however late it is, and the joints are interpolated between neighbours."""
+    in_order, mixed = synchroniser(), synchroniser()
+    for sync, order in ((in_order, [10.9, 11.0, 11.1, 11.2]), (mixed, [10.9, 11.1, 1.0, 11.0, 11.2])):
+        for stamp in order:
+            sync.add_joints(joints(stamp, stamp))
+            for camera in CAMERAS:
+                sync.add_frame(frame(camera, stamp))
+    for latest_s in (11.2, 11.15, 11.05):
+        results = [sync.newest("", 0, seconds_to_ns(latest_s)) for sync in (in_order, mixed)]
+        assert [type(result) for result in results] == [Observation, Observation]
+        assert results[0].image_stamps_ns == results[1].image_stamps_ns
+        np.testing.assert_array_equal(results[0].joints, results[1].joints)
+
+
+def test_joints_of_before_an_epoch_are_no_part_of_an_interpolation():
+    """A reset moves joints at one stroke: no pose half way between two scenes is ever seen."""
+    sync = synchroniser()
+    sync.add_joints(joints(0.99, 5.0))
+    sync.add_joints(joints(1.03, 1.0))
+    for camera in CAMERAS:
+        sync.add_frame(frame(camera, 1.01))
+    begin_ns = seconds_to_ns(1.0)
+    result = sync.newest("", begin_ns, joints_not_before_ns=begin_ns)
+    assert isinstance(result, Observation)
+    np.testing.assert_array_equal(result.joints, 1.0)
+    assert result.joint_stamp_ns == seconds_to_ns(1.03)
+
+
+def test_stamps_of_another_clock_are_told_as_such():
+    """Neither the topics nor the cameras are blamed for a driver that counts from 1970, or is ahead."""
+    sync = synchroniser()
+    sync.add_joints(joints(1.0))
+    for camera, stamp_s in zip(CAMERAS, (1.8e9, 1.0), strict=True):
+        sync.add_frame(frame(camera, stamp_s))
+    for result in (
+        sync.newest(""),
+        sync.newest("", seconds_to_ns(1.7e9)),
+        sync.newest("", not_after_ns=seconds_to_ns(2.0)),
+    ):
+        assert isinstance(result, NotReady)
+        assert "years" in result.reason
+        assert "stamped by two clocks" in result.reason
 
 
 def test_an_unknown_camera_is_refused():

@@ -95,3 +95,47 @@ def test_a_step_without_work_does_not_delay_the_next():
     worker.wake()
     assert done.wait(PATIENCE_S)
     assert worker.stop(PATIENCE_S)
+
+
+def test_a_step_that_does_not_end_is_told_and_seen():
+    """Whoever stops the thread learns that it still runs, and the step that its result is nobody's."""
+    entered, release = threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    def step() -> bool:
+        entered.set()
+        release.wait(PATIENCE_S)
+        seen.append(worker.stopping)
+        return True
+
+    worker = Worker("test", step, rate_hz=1000.0, on_error=lambda error: None)
+    assert not worker.alive
+    worker.start()
+    worker.wake()
+    assert entered.wait(PATIENCE_S)
+    assert not worker.stop(0.0)
+    assert worker.alive
+    release.set()
+    assert worker.stop(PATIENCE_S)
+    assert not worker.alive
+    assert seen == [True]
+
+
+def test_a_report_that_fails_ends_no_thread():
+    """The next step is done all the same."""
+    told = threading.Semaphore(0)
+
+    def step() -> bool:
+        raise ValueError("bad input")
+
+    def on_error(error: Exception) -> None:
+        told.release()
+        raise OSError("no log")
+
+    worker = Worker("test", step, rate_hz=1000.0, on_error=on_error)
+    worker.start()
+    for _ in range(2):
+        worker.wake()
+        assert told.acquire(timeout=PATIENCE_S)
+    assert worker.alive
+    assert worker.stop(PATIENCE_S)

@@ -99,10 +99,11 @@ class References(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.references, self.tags, self.open = [], [], []
+        self.references, self.tags, self.open, self.ids = [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
         self.references += [
             value for name, value in attrs if name in ("src", "href", "xlink:href", "data", "action")
         ]
@@ -128,6 +129,23 @@ def test_the_report_is_one_file_that_refers_to_nothing_outside(comparison, tmp_p
     assert parser.tags.count("svg") >= 6
     assert parser.tags.count("img") >= 2 * 6
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_no_id_stands_twice_and_every_reference_finds_its_own(comparison, tmp_path):
+    """Figures of one page share no ids: none is clipped or drawn by the parts of another."""
+    compare_page.write_report(comparison, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    parser = References()
+    parser.feed(text)
+    assert len(parser.ids) == len(set(parser.ids)) > 100
+    inner = [reference for reference in parser.references if reference.startswith("#")]
+    used = {reference[1:] for reference in inner} | set(re.findall(r"url\(#([^)]+)\)", text))
+    assert inner
+    assert used <= set(parser.ids)
+    for figure in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        own = References()
+        own.feed(figure)
+        assert {reference[1:] for reference in own.references} <= set(own.ids)
 
 
 def test_the_report_opens_in_a_browser(comparison, tmp_path):

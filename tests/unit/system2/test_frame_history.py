@@ -160,3 +160,16 @@ def test_impossible_grids_are_refused(period_s: float, length: int) -> None:
     """A grid needs a positive period and at least one frame."""
     with pytest.raises(ConfigurationError, match="period_s > 0"):
         FrameHistory(period_s, length)
+
+
+@given(STAMPS, st.integers(0, 2000), st.integers(0, 2000))
+def test_a_window_between_two_stamps_knows_nothing_else(stamps_ms: list[int], first: int, last: int) -> None:
+    """Frames of before an episode, or of a clock that was set back, are in no window, kept or not."""
+    kept = [stamp_ms for stamp_ms in stamps_ms if stamp_ms <= last]
+    window = history(sorted(stamps_ms)).window(first * MS, last * MS)
+    within = [stamp_ms for stamp_ms in kept if stamp_ms >= max(first, max(stamps_ms) - LENGTH * PERIOD_MS)]
+    if window is None:
+        assert not within
+        return
+    assert all(first * MS <= stamp_ns <= last * MS for stamp_ns in window.stamps_ns)
+    assert window.stamp_ns == max(kept) * MS

@@ -20,6 +20,11 @@ class ModelConfig(NodeConfig):
         "active_bundle tells which one runs",
         read_only=False,
     )
+    bundle_folders: str = parameter(
+        "",
+        "folders, separated by colons, of the bundles that may be set while the node runs; besides these only the "
+        "share folder's models/ and the bundle given at the start",
+    )
     instruction: str = parameter(
         "", "instruction at start; empty takes the bundle's first one", read_only=False
     )

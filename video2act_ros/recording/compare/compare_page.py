@@ -96,12 +96,13 @@ def page(comparison: Comparison) -> str:
             plots.latency(comparison),
         ),
     )
+    body = "".join(plots.with_ids_of_its_own(part, f"s{number}-") for number, part in enumerate(sections))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Comparison on {escape(comparison.bag.name)}</title><style>{_STYLE}</style></head><body><main>"
-        f"{_head(comparison)}{''.join(sections)}</main></body></html>\n"
+        f"{_head(comparison)}{body}</main></body></html>\n"
     )
 
 

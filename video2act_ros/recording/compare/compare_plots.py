@@ -70,6 +70,15 @@ def colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
+def with_ids_of_its_own(markup: str, prefix: str) -> str:
+    """Return a part of a page all of whose ids, and references to them, begin with `prefix`.
+
+    matplotlib numbers the parts of each figure from 1: several figures of one page would share their ids.
+    """
+    markup = re.sub(r'(\bid=")([^"]+)(")', rf"\1{prefix}\2\3", markup)
+    return re.sub(r'((?:\bhref="|url\()#)([^")]+)', rf"\1{prefix}\2", markup)
+
+
 def _svg(figure: Any) -> str:
     """Return a figure as an <svg> element without prolog, and forget it."""
     text = io.StringIO()

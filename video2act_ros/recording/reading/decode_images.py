@@ -19,6 +19,9 @@ _TO_RGB = {
     "bgra8": cv2.COLOR_BGRA2RGB,
     "mono8": cv2.COLOR_GRAY2RGB,
 }
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+"""A camera's pixels as its raw topic has them: a viewer's hint in the file (EXIF) turns no image."""
+
 ENCODINGS = tuple(_CHANNELS)
 """Encodings of raw images that are converted here."""
 
@@ -56,7 +59,7 @@ def frame_from_compressed(message: Message, camera: str) -> CameraFrame:
         InputError: the bytes are no image that OpenCV can read.
     """
     data = np.frombuffer(message.data, dtype=np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    pixels = cv2.imdecode(data, _AS_STORED) if data.size else None
     if pixels is None:
         raise InputError(
             f"camera '{camera}' sends compressed images of format '{message.format}' that cannot be decoded; "
