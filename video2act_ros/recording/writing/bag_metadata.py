@@ -13,6 +13,7 @@ import yaml
 
 METADATA_FILE = "metadata.yaml"
 LAYOUT_VERSION = 9
+_UNFOLDED = 1 << 30  # longer than any value
 _WHEELS = {"7": "jazzy", "9": "kilted"}  # by rclpy's first number
 
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -119,13 +120,24 @@ def _distribution() -> str:
 
 
 def dump(content: Mapping[str, Any] | list[dict[str, Any]]) -> str:
-    """Return YAML with every mapping written out; rosbag2's parser knows no references."""
-    return str(yaml.dump(content, Dumper=_NoReferences, sort_keys=False, allow_unicode=True))
+    """Return YAML with every mapping written out and every value on one line.
+
+    rosbag2's parser knows no references, and simpler ones give up at folded values.
+    """
+    return str(yaml.dump(content, Dumper=_NoReferences, sort_keys=False, allow_unicode=True, width=_UNFOLDED))
 
 
 class _NoReferences(_Dumper):  # type: ignore[misc,valid-type]
     def ignore_aliases(self, data: object) -> bool:
         return True
+
+
+def _on_one_line(dumper: Any, text: str) -> Any:
+    style = '"' if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_NoReferences.add_representer(str, _on_one_line)
 
 
 def _topic(topic: TopicCount) -> dict[str, Any]:
