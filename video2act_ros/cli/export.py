@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from video2act_ros.cli.options import RecordedNamespaceOption, RecordedRobotOption
-from video2act_ros.cli.output import console
+from video2act_ros.cli.bag_reading import reading
+from video2act_ros.cli.options import RecordedNamespaceOption, RecordedRobotOption, StrictOption
+from video2act_ros.cli.output import console, print_skipped
 from video2act_ros.core.config import DEFAULT_ROBOT
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.ros import environment
@@ -38,6 +39,7 @@ def export_command(
         bool,
         typer.Option("--partial", help="also take unlabelled episodes, parts between holes, damaged bags"),
     ] = False,
+    strict: StrictOption = False,
 ) -> None:
     """Add System 1 to a bundle as ONNX graphs, or write bags as a LeRobot dataset or as training data."""
     if kind not in FORMATS:
@@ -56,7 +58,7 @@ def export_command(
 
     bags = tuple(Path(source).expanduser() for source in sources)
     profile = load_robot_profile(environment.resolve_profile(robot))
-    options = ExportOptions(bags, profile, rate, task, namespace or None, partial)
+    options = ExportOptions(bags, profile, rate, task, namespace or None, partial, reading(strict=strict))
     _export_bags(kind, options, out)
 
 
@@ -66,6 +68,7 @@ def _export_bags(kind: str, options: ExportOptions, out: Path) -> None:
         report = _dataset(kind, options, out)
     for problem in report.problems:
         console.print(f"[yellow]left out:[/] {problem}", highlight=False)
+    print_skipped(report.skipped)
     console.print(
         f"{report.episodes} episodes, {report.frames} samples ({report.seconds:.1f} s, "
         f"{report.external_frames} driven by an external source) in {out}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -56,6 +57,9 @@ class BagSummary:
     files: list[FileCount]
     topics: dict[str, TopicCount] = field(default_factory=dict)
     custom: dict[str, str] = field(default_factory=dict)
+    distribution: str = ""  # of ROS 2, that recorded; empty: the present one
+    compression_format: str = ""  # of single messages
+    compression_mode: str = ""
 
     def count(self, topic: str, log_ns: int) -> None:
         """Note one message."""
@@ -88,11 +92,11 @@ class BagSummary:
             "starting_time": {"nanoseconds_since_epoch": first_ns},
             "message_count": self.messages,
             "topics_with_message_count": [_topic(topic) for topic in self.topics.values()],
-            "compression_format": "",
-            "compression_mode": "",
+            "compression_format": self.compression_format,
+            "compression_mode": self.compression_mode,
             "files": [file.content() for file in self.files],
             "custom_data": dict(self.custom) or None,
-            "ros_distro": _distribution(),
+            "ros_distro": self.distribution or _distribution(),
         }
 
     def write(self, folder: Path) -> None:
@@ -107,6 +111,31 @@ class BagSummary:
             temporary.replace(folder / METADATA_FILE)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Return what a bag's `metadata.yaml` says; nothing where there is none that can be read."""
+    try:
+        return metadata_content((folder / METADATA_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def metadata_content(text: str) -> dict[str, Any]:
+    """Return the content of a `metadata.yaml`, with or without its one key; nothing where it cannot be read."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    if isinstance(content, dict):
+        content = content.get("rosbag2_bagfile_information", content)
+    return content if isinstance(content, dict) else {}
+
+
+def natural_order(path: Path) -> tuple[tuple[int, str], ...]:
+    """Return a key that sorts `bag_2` before `bag_10`."""
+    parts = re.split(r"(\d+)", path.name)
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
 
 
 def _distribution() -> str:
