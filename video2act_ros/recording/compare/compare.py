@@ -215,7 +215,7 @@ def _cameras(found: Bundles, contenders: list[_Contender]) -> Cameras:
             return manifest.system2.encoder.camera
         return encoders[0] if encoders else ""
 
-    return Cameras(of_chunk, of_update)
+    return Cameras(of_chunk, of_update, tuple(found.folders))
 
 
 def _window(encoder: LoadedEncoder, case: UpdateCase) -> tuple[NDArray[np.uint8], ...]:

@@ -103,10 +103,30 @@ def source_episodes(options: ExportOptions, report: ExportReport) -> Iterator[So
                 robot.camera_source(name)
             commands = read_commands(robot)
             for span in find_spans(robot):
-                episode = SourceEpisode(path, robot, commands, span, options.task or span.instruction)
+                task = options.task or span.instruction or _chunks_task(robot, span)
+                episode = SourceEpisode(path, robot, commands, span, task)
                 _check(episode, options)
                 yield episode
             report.skipped += [f"{path}: {line}" for line in bag.skipped.told(bag.start_ns)]
+
+
+def _chunks_task(robot: RobotBag, span: DriveSpan) -> str:
+    """Return the instruction that System 1 made a part's chunks for, where no run state names one; empty: none.
+
+    Raises:
+        DatasetError: there are several.
+    """
+    found = {
+        item.value.instruction
+        for item in robot.chunks(span.received_from_ns, span.received_to_ns + 1)
+        if item.value.instruction
+    }
+    if len(found) > 1:
+        raise DatasetError(
+            f"the chunks in bag {robot.bag.path} were made for several instructions "
+            f"({'; '.join(sorted(found))}), and no run state names one; choose one with --task"
+        )
+    return next(iter(found), "")
 
 
 @contextmanager

@@ -180,7 +180,7 @@ def recorded_cameras(bundles: Bundles) -> Cameras:
         manifest = bundles.manifest(tokens.bundle_id)
         return "" if manifest is None or manifest.system2 is None else manifest.system2.encoder.camera
 
-    return Cameras(of_chunk, of_update)
+    return Cameras(of_chunk, of_update, tuple(bundles.folders))
 
 
 def _read_joints(source: RobotBag) -> JointCheck:

@@ -246,14 +246,6 @@ class RobotBag:
             sample = merger.update(item.value[0], item.value[1], item.time_ns)
             if sample is not None:
                 yield Timed(item.time_ns, sample)
-        if merger.missing:
-            reasons = [f"{topic} carries {names}" for topic, names in self._others.items()]
-            reasons += self.bag.skipped.told(self.bag.start_ns)
-            raise BagError(
-                f"bag {self.bag.path} carries no positions of {', '.join(merger.missing)}"
-                f"{' (' * bool(reasons)}{'; '.join(reasons)}{')' * bool(reasons)}; "
-                "choose the robot profile of the recorded robot"
-            )
 
     def joint_messages(
         self, start_ns: int | None = None, end_ns: int | None = None
@@ -263,16 +255,26 @@ class RobotBag:
         Messages that carry none of the profile's joints, as a base's wheels on the same topic, are passed over.
 
         Raises:
-            BagError: a topic is missing.
+            BagError: a topic is missing, or a joint was in no message, which is found out in the end.
         """
         self.require(*(source.topic for source in self.profile.joint_states))
         converters: dict[str, Callable[[Message], list[tuple[int, Message]]]] = {}
         for source in self.profile.joint_states:
             topic = self.topic(source.topic)
             converters[topic] = partial(self._joint_sources, topic)
+        carried: set[str] = set()
         for item in self._converted(converters, start_ns, end_ns):
-            for found in item.value:
-                yield Timed(item.time_ns, found)
+            for index, message in item.value:
+                carried.update(self.profile.order(list(message.name), self.profile.joint_states[index]))
+                yield Timed(item.time_ns, (index, message))
+        if missing := [name for name in self.profile.joint_names if name not in carried]:
+            reasons = [f"{topic} carries {names}" for topic, names in self._others.items()]
+            reasons += self.bag.skipped.told(self.bag.start_ns)
+            why = f" ({'; '.join(reasons)})" if reasons else ""
+            raise BagError(
+                f"bag {self.bag.path} carries no positions of {', '.join(missing)}{why}; "
+                "choose the robot profile of the recorded robot"
+            )
 
     def _joint_sources(self, topic: str, message: Message) -> list[tuple[int, Message]]:
         """Return a joint state with each source of the profile that it serves; none where it is another's."""
@@ -310,13 +312,13 @@ class RobotBag:
         """Give both streams' messages of System 2's updates."""
         yield from self._typed([f"latents/{stream.value}" for stream in LatentStream], latents_from_message)
 
-    def chunks(self) -> Iterator[Timed[ActionChunk]]:
-        """Give System 1's chunks.
+    def chunks(self, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Timed[ActionChunk]]:
+        """Give System 1's chunks received from `start_ns` to before `end_ns`.
 
         Raises:
             BagError: a chunk moves other joints than the profile's.
         """
-        yield from self._typed(["action_chunk"], self._chunk)
+        yield from self._typed(["action_chunk"], self._chunk, start_ns, end_ns)
 
     def _chunk(self, message: Message) -> ActionChunk:
         chunk = chunk_from_message(message)
@@ -366,10 +368,16 @@ class RobotBag:
             if value is not None:
                 yield Timed(item.time_ns, value)
 
-    def _typed(self, names: list[str], convert: Callable[[Message], T]) -> Iterator[Timed[T]]:
+    def _typed(
+        self,
+        names: list[str],
+        convert: Callable[[Message], T],
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+    ) -> Iterator[Timed[T]]:
         topics = [self.topic(name) for name in names]
         self._check_versions(topics)
-        yield from self._converted(dict.fromkeys(topics, convert))
+        yield from self._converted(dict.fromkeys(topics, convert), start_ns, end_ns)
 
     def _check_versions(self, topics: Iterable[str]) -> None:
         for topic in topics:
