@@ -47,6 +47,9 @@ def export_command(
             help="lerobot: h264, or av1 as LeRobot records by default, to merge with its recordings"
         ),
     ] = "h264",
+    plain: Annotated[
+        bool, typer.Option("--plain", help="lerobot: only the features that LeRobot's own recordings have")
+    ] = False,
     task: Annotated[str, typer.Option(help="instruction of every episode; as recorded by default")] = "",
     robot: RecordedRobotOption = DEFAULT_ROBOT,
     namespace: RecordedNamespaceOption = "",
@@ -76,13 +79,13 @@ def export_command(
     bags = tuple(Path(source).expanduser() for source in sources)
     profile = load_robot_profile(environment.resolve_profile(robot))
     options = ExportOptions(bags, profile, rate, task, namespace or None, partial, reading(strict=strict))
-    _export_bags(kind, options, out, codec)
+    _export_bags(kind, options, out, codec, plain=plain)
 
 
-def _export_bags(kind: str, options: ExportOptions, out: Path, codec: str) -> None:
+def _export_bags(kind: str, options: ExportOptions, out: Path, codec: str, *, plain: bool) -> None:
     """Write bags as a dataset; tell what was left out."""
     with console.status("reading bags"):
-        report = _dataset(kind, options, out, codec)
+        report = _dataset(kind, options, out, codec, plain=plain)
     for problem in report.problems:
         console.print(f"[yellow]left out:[/] {problem}", highlight=False)
     print_skipped(report.skipped)
@@ -109,11 +112,11 @@ def _print_error(error: GraphError) -> None:
     console.print(text, soft_wrap=True, highlight=False)
 
 
-def _dataset(kind: str, options: ExportOptions, out: Path, codec: str) -> ExportReport:
+def _dataset(kind: str, options: ExportOptions, out: Path, codec: str, *, plain: bool) -> ExportReport:
     if kind == "lerobot":
         from video2act_ros.recording.datasets.export_lerobot import export_lerobot
 
-        return export_lerobot(options, out, codec)
+        return export_lerobot(options, out, codec, plain=plain)
     from video2act_ros.training.bag_demonstrations import export_training
 
     return export_training(options, out)

@@ -253,6 +253,26 @@ def test_features_are_those_that_lerobot_records(export):
     assert {"video.g", "video.crf", "video.preset", "video.fast_decode", "video.extra_options"} <= set(info)
 
 
+def test_a_plain_dataset_has_no_features_of_our_own(tmp_path, robot_profile):
+    """LeRobot merges equal features only, and its own recordings hold no labels."""
+    bag = two_episodes().write(tmp_path / "bag")
+    folder = tmp_path / "dataset"
+    export_lerobot(ExportOptions(bags=(bag,), profile=robot_profile, rate_hz=HZ), folder, plain=True)
+    wanted = {
+        "observation.state",
+        "action",
+        "timestamp",
+        "frame_index",
+        "episode_index",
+        "index",
+        "task_index",
+    }
+    described = json.loads((folder / "meta/info.json").read_text())["features"]
+    assert set(described) == wanted | {f"observation.images.{name}" for name in CAMERAS}
+    assert set(rows_of(folder)) == wanted
+    assert set(json.loads((folder / "meta/stats.json").read_text())) == set(described)
+
+
 def test_the_codec_that_lerobot_records_by_default(tmp_path, robot_profile):
     """AV1 with its settings: the stream is what the dataset says, with one picture a row."""
     bag = two_episodes().write(tmp_path / "bag")

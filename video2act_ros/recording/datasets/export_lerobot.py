@@ -58,8 +58,16 @@ def image_key(camera: str) -> str:
     return f"observation.images.{camera}"
 
 
-def export_lerobot(options: ExportOptions, folder: Path, codec: str = "h264") -> ExportReport:
-    """Write a dataset at `folder`, which appears only once it is whole; `codec` is one of `CODECS`.
+def export_lerobot(
+    options: ExportOptions, folder: Path, codec: str = "h264", *, plain: bool = False
+) -> ExportReport:
+    """Write a dataset at `folder`, which appears only once it is whole.
+
+    Args:
+        options: what to export.
+        folder: of the new dataset.
+        codec: one of `CODECS`.
+        plain: leave out who drove and what succeeded, as LeRobot's own recordings do: only equal features merge.
 
     Raises:
         DatasetError: `folder` exists, pyarrow is missing, or the bags do not give whole, labelled episodes.
@@ -78,12 +86,12 @@ def export_lerobot(options: ExportOptions, folder: Path, codec: str = "h264") ->
     if folder.exists():
         raise DatasetError(f"{folder} exists; delete it or choose another --output")
     with whole_folder(folder) as partial:
-        return _write(options, partial, CODECS[codec])
+        return _write(options, partial, CODECS[codec], () if plain else _FLAGS)
 
 
-def _write(options: ExportOptions, folder: Path, codec: Codec) -> ExportReport:
+def _write(options: ExportOptions, folder: Path, codec: Codec, flags: tuple[str, ...]) -> ExportReport:
     report = ExportReport()
-    with DatasetWriter(folder, options.profile, int(options.rate_hz), codec) as writer:
+    with DatasetWriter(folder, options.profile, int(options.rate_hz), codec, flags) as writer:
         for episode in source_episodes(options, report):
             for sample, begins in whole_parts(episode, episode.samples(options.rate_hz), options, report):
                 if begins:
@@ -102,7 +110,16 @@ def _write(options: ExportOptions, folder: Path, codec: Codec) -> ExportReport:
 class DatasetWriter:
     """Writes one dataset: samples in, episode by episode, then `finish`. A context manager."""
 
-    def __init__(self, folder: Path, profile: RobotProfile, fps: int, codec: Codec = CODECS["h264"]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        profile: RobotProfile,
+        fps: int,
+        codec: Codec = CODECS["h264"],
+        flags: tuple[str, ...] = _FLAGS,
+    ) -> None:
+        """Prepare; `flags` are those of the labels that the dataset shows."""
+        self._hidden = frozenset(_FLAGS) - frozenset(flags)
         self._folder = folder
         self._profile = profile
         self._fps = fps
@@ -207,9 +224,13 @@ class DatasetWriter:
 
     def _statistics(self, histograms: dict[str, ImageHistogram], first: int) -> dict[str, Statistics]:
         """Return the statistics of the samples from `first` on, and of the images that were counted."""
-        numbers = {name: of_numbers(_rows(column[first:])) for name, column in self.columns.items()}
+        numbers = {name: of_numbers(_rows(column[first:])) for name, column in self._shown.items()}
         images = {image_key(name): histogram.statistics() for name, histogram in histograms.items()}
         return numbers | images
+
+    @property
+    def _shown(self) -> dict[str, list[Any]]:
+        return {name: column for name, column in self.columns.items() if name not in self._hidden}
 
     # -- files --------------------------------------------------------------------------------------
 
@@ -223,7 +244,7 @@ class DatasetWriter:
             name: pa.array(
                 [value.tolist() for value in column] if name in (STATE, ACTION) else column, kinds[name]
             )
-            for name, column in self.columns.items()
+            for name, column in self._shown.items()
         }
         self._write_parquet("data/" + FIRST_FILE + ".parquet", pa.table(arrays))
 
@@ -256,7 +277,7 @@ class DatasetWriter:
         }
         features |= {image_key(name): self._video_feature(video) for name, video in self._videos.items()}
         single = {"shape": [1], "names": None}
-        features |= {name: {"dtype": "bool", **single} for name in _FLAGS}
+        features |= {name: {"dtype": "bool", **single} for name in _FLAGS if name not in self._hidden}
         features |= {"timestamp": {"dtype": "float32", **single}}
         features |= {name: {"dtype": "int64", **single} for name in _COUNTERS}
         return {
