@@ -148,7 +148,7 @@ def _with_others(source, target):
         writer = Writer(stream, compression=CompressionType.NONE)
         writer.start("ros2", "tests")
         json = writer.register_schema("thing", "jsonschema", b"{}")
-        odd = writer.register_schema("odd_msgs/msg/Odd", "ros2msg", b"this is : no definition ((")
+        odd = writer.register_schema("odd_msgs/msg/Odd", "ros2msg", b"float64[ x")
         foreign = [
             writer.register_channel("/things", "json", json),
             writer.register_channel("/odd", "cdr", odd),

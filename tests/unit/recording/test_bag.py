@@ -11,7 +11,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from video2act_ros.core.errors import BagError
 from video2act_ros.core.types import LatentStream
-from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.bag import Reading, open_bag
 from video2act_ros.recording.reading.message_types import lacking_fields, own_types
 from video2act_ros.recording.reading.streams import RobotBag
 
@@ -112,7 +112,7 @@ def test_damage_inside_a_bag(tmp_path, robot_profile, bundle):
     data[middle : middle + 64] = bytes(byte ^ 0xFF for byte in data[middle : middle + 64])
     path.write_bytes(data)
     refused = pytest.raises(BagError, match="truncated or damaged|cannot be used")
-    with refused, open_bag(bag, strict=True) as opened:
+    with refused, open_bag(bag, Reading(strict=True)) as opened:
         list(opened.messages())
 
 
