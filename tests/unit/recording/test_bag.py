@@ -111,7 +111,7 @@ def test_damage_inside_a_bag(tmp_path, robot_profile, bundle):
     middle = chunk.chunk_start_offset + chunk.chunk_length // 2
     data[middle : middle + 64] = bytes(byte ^ 0xFF for byte in data[middle : middle + 64])
     path.write_bytes(data)
-    refused = pytest.raises(BagError, match="truncated or damaged|cannot be used")
+    refused = pytest.raises(BagError, match=r"truncated or damaged|cannot be used")
     with refused, open_bag(bag, Reading(strict=True)) as opened:
         list(opened.messages())
 
