@@ -199,7 +199,7 @@ def test_another_robots_profile(bag, robot_profile, bundle):
         source = RobotBag(opened, other)
         with pytest.raises(
             BagError,
-            match="carries no positions of panda_shoulder.*carries shoulder, gripper.*choose the robot profile",
+            match=r"carries no positions of panda_shoulder.*carries shoulder, gripper.*choose the robot profile",
         ):
             next(source.joint_samples())
         with pytest.raises(BagError, match="moves the joints shoulder, elbow, gripper"):

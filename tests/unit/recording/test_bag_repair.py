@@ -173,9 +173,9 @@ def test_every_file_of_a_split_bag_is_repaired(tmp_path):
 def split_bag(folder, files=12):
     """A split bag as another recorder leaves it: numbered files, its own data and distribution."""
     folder.mkdir()
-    names = [f"bag_{number}.mcap" for number in range(files)]
-    for number, name in enumerate(names):
-        part = write(folder.with_name(f"part{number}"), [text(number)])
+    names = [f"bag_{index}.mcap" for index in range(files)]
+    for index, name in enumerate(names):
+        part = write(folder.with_name(f"part{index}"), [text(index)])
         part.rename(folder / name)
     content = {
         "version": 9,
