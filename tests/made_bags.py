@@ -138,9 +138,9 @@ class MadeBag:
         with Writer(folder, version=9, storage_plugin=storage) as writer:
             connections = {}
             for time_ns, topic, kind, made in sorted(self.rows, key=lambda row: row[0]):
-                if topic not in connections:
-                    connections[topic] = writer.add_connection(topic, kind, typestore=STORE)
-                writer.write(connections[topic], time_ns, STORE.serialize_cdr(made, kind))
+                if (topic, kind) not in connections:
+                    connections[topic, kind] = writer.add_connection(topic, kind, typestore=STORE)
+                writer.write(connections[topic, kind], time_ns, STORE.serialize_cdr(made, kind))
         return folder
 
 

@@ -221,6 +221,36 @@ def test_a_bag_that_ends_early_is_told_and_the_next_one_works(recorder, world, t
     wait_for_messages(node, 5)
 
 
+def test_a_topic_that_cannot_be_taken_costs_only_itself(recorder, world, tmp_path):
+    """Whatever is raised for one topic's message: told with its reason and counted, the others are recorded on."""
+    node = recorder(bag=str(tmp_path / "bag"))
+    wait_for_topics(node, "/arm/joint_states", "/cam_high/image_raw")
+    take = node._session.take
+
+    def picky(message):
+        if message.topic.name == "/arm/joint_states":
+            raise ValueError("no such thing")
+        take(message)
+
+    node._session.take = picky
+    world.wait_for_problem("/recorder", "ValueError: no such thing")
+    world.wait_for_problem("/recorder", "messages were not kept, of /arm/joint_states")
+    written = node._session.bag.messages
+    wait_for_messages(node, written + 10)
+    node.bring_down()
+    assert int(dict(notes(tmp_path / "bag"))["video2act.failed"]["/arm/joint_states"]) > 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_is_gone_is_an_error(recorder, world, tmp_path):
+    """Even one that could not say so itself: nothing is recorded any more, and nobody must believe it is."""
+    node = recorder(bag=str(tmp_path / "bag"))
+    wait_for_topics(node, "/arm/joint_states")
+    node._raw._stopping.wait = lambda timeout: sys.exit()  # ends a thread without a word
+    world.wait_for_problem("/recorder", "the thread that takes messages ended")
+    del node._raw._stopping.wait
+
+
 def test_images_become_jpeg_where_asked(recorder, world, tmp_path):
     """Raw ones on <topic>/compressed, compressed ones as they come; nothing else changes."""
     node = recorder(bag=str(tmp_path / "bag"), images="jpeg")

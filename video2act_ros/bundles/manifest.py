@@ -221,7 +221,10 @@ def graph_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
     Raises:
         BundleError: there are none, one lacks its hash, or they were made of other weights.
     """
-    section, remedy = manifest.system1, f"run: video2act export {folder}"
+    section, remedy = (
+        manifest.system1,
+        f"run: video2act export {folder} and take the folder that it makes, or give --in-place",
+    )
     if section is None or section.onnx is None:
         raise BundleError(f"bundle {folder} has no ONNX graphs of System 1; {remedy}")
     if without := [name for name in section.onnx.graphs.values() if name not in manifest.files]:

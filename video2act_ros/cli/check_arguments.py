@@ -15,7 +15,7 @@ def check_arguments_command(
 ) -> None:
     """Tell whether a stack could be started with these arguments; one line and exit status 1 if not."""
     from video2act_ros.ros.argument_values import check_values
-    from video2act_ros.ros.launch_arguments import check_arguments
+    from video2act_ros.ros.launch_arguments import check_arguments, check_new_bag
     from video2act_ros.ros.stack import LAUNCH_FILES
 
     if stack not in LAUNCH_FILES:
@@ -28,4 +28,5 @@ def check_arguments_command(
             raise ConfigurationError(f"'{text}' is no launch argument; write NAME:=VALUE")
         given[name] = value
     check_arguments(specs, given)
+    check_new_bag(given)
     check_values(specs, given)

@@ -24,5 +24,9 @@ RecordedRobotOption = Annotated[str, typer.Option("--robot", help="robot profile
 RecordedNamespaceOption = Annotated[
     str, typer.Option("--namespace", help="of the recorded stack; found where there is only one")
 ]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="refuse a bag with messages that cannot be used, instead of skipping them"),
+]
 ImagesOption = Annotated[str, typer.Option("--images", help="raw: as they come; jpeg: on <topic>/compressed")]
 QualityOption = Annotated[int, typer.Option("--jpeg-quality", help="quality of JPEG images")]

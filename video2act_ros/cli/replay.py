@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from video2act_ros.cli.options import BagArgument, RecordedNamespaceOption, RecordedRobotOption
-from video2act_ros.cli.output import console, two_columns
+from video2act_ros.cli.options import BagArgument, RecordedNamespaceOption, RecordedRobotOption, StrictOption
+from video2act_ros.cli.output import console, print_skipped, two_columns
 from video2act_ros.cli.replay_exact import ExactArguments, exact_replay
 from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT
+from video2act_ros.core.errors import ConfigurationError
 from video2act_ros.ros import environment
 
 FOLDER = Path("out/replay")
@@ -44,11 +45,16 @@ def replay_command(
     partial: Annotated[
         bool, typer.Option("--partial", help="--exact: take a bag whose clock jumped nevertheless")
     ] = False,
+    strict: StrictOption = False,
 ) -> None:
     """Replay a bag through the live nodes, which move no arm; with --exact compare bit by bit what they computed."""
     if exact:
-        words = ExactArguments(robot, namespace, system1_bundle, system2_bundle, threads, partial)
+        words = ExactArguments(robot, namespace, system1_bundle, system2_bundle, threads, partial, strict)
         raise typer.Exit(exact_replay(bag, report, words))
+    if strict:
+        raise ConfigurationError(
+            "--strict goes with --exact; a live replay skips such messages and tells them"
+        )
     environment.prepare(may_restart=True)
     from video2act_ros.nodes.replay import run_replay
 
@@ -71,6 +77,7 @@ def replay_command(
     with console.status(f"replaying {bag}"):
         content = run_replay({key: value for key, value in arguments.items() if value}, file, logs)
     console.print(_summary(content))
+    print_skipped(content["unusable"])
     console.print(f"report {file}, node logs {logs}")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from video2act_ros.cli.output import console, two_columns
+from video2act_ros.cli.bag_reading import reading
+from video2act_ros.cli.output import console, print_skipped, two_columns
 from video2act_ros.core.whole_files import write_json
 from video2act_ros.ros import environment
 
@@ -23,6 +24,7 @@ class ExactArguments:
     system2_bundle: str = ""
     threads: int | None = None
     partial: bool = False
+    strict: bool = False
 
 
 def exact_replay(bag: Path, report: Path | None, arguments: ExactArguments) -> int:
@@ -39,12 +41,14 @@ def exact_replay(bag: Path, report: Path | None, arguments: ExactArguments) -> i
         namespace=arguments.namespace or None,
         threads=arguments.threads,
         partial=arguments.partial,
+        reading=reading(strict=arguments.strict),
     )
     with console.status(f"computing {bag} again"):
         content = exact.exact_replay(options)
     if report is not None:
         write_json(report, content)
     console.print(_summary(content))
+    print_skipped(content["unusable"])
     return 0 if content["first_differing_stage"] is None else 1
 
 

@@ -19,7 +19,10 @@ from video2act_ros.core.thresholds import Outcome, Threshold
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns
 
 _SYSTEMS = {"system1": "System 1", "system2": "System 2"}
-_SYNCHRONISE = "synchronise the clocks by chrony or PTP, see docs/two_machines.md"
+_SYNCHRONISE = (
+    "synchronise the clocks by chrony or PTP, see docs/two_machines.md; with use_sim_time look at the publisher "
+    "of /clock, which then comes late or at different times to different nodes"
+)
 _TEXTS = {
     InputCheck.IMAGE_AGE: "camera image of {camera} too old ({value:.2f} s, limit {limit:g} s); "
     "check the camera driver",

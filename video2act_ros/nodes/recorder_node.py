@@ -39,6 +39,9 @@ NO_BAG = ("", "standby")
 NAMED_BY_TIME = "true"
 
 _LOST = "video2act.lost"
+_FAILED = "video2act.failed"
+
+_STANDS = "the thread that {does} ended without a word (see the log): nothing is recorded any more; restart /recorder"
 
 
 class RecorderNode(ManagedNode):
@@ -68,7 +71,7 @@ class RecorderNode(ManagedNode):
         self._session = RecordingSession(settings, self._about, self._ended_early)
         self._marks = RunMarks(self, self._session.note, self._on_fault)
         self._parameter_states = ParameterStates(self, self._on_parameters)
-        self._raw = RawTopics(self, config.depth, self._choice.wants, self._receive)
+        self._raw = RawTopics(self, config.depth, self._choice.wants, self._receive, self.report_problem)
         if config.bag not in NO_BAG:
             with self.reporting("recording"):
                 self._begin_bag("" if config.bag == NAMED_BY_TIME else config.bag)
@@ -126,14 +129,18 @@ class RecorderNode(ManagedNode):
         }
 
     def _last_notes(self) -> dict[str, dict[str, str]]:
-        lost = {name: str(count) for name, count in self._raw.lost.items()}
-        return {_LOST: lost} if lost else {}
+        counts = {_LOST: self._raw.lost, _FAILED: self._raw.failed}
+        notes = {
+            name: {topic: str(count) for topic, count in found.items()} for name, found in counts.items()
+        }
+        return {name: fields for name, fields in notes.items() if fields}
 
     # -- beginning and ending -----------------------------------------------------------------------
 
     def _begin_bag(self, directory: str) -> Path:
         folder = Path(directory).expanduser() if directory else self._new_folder("")
         self._raw.lost.clear()
+        self._raw.failed.clear()
         try:
             self._session.begin(folder)
         except BagError as error:
@@ -242,8 +249,35 @@ class RecorderNode(ManagedNode):
         self._tell(
             "lost", lost, "messages were lost before they reached the recorder; check the machine's load"
         )
-        unknown = {*self._raw.unavailable.values(), *(bag.refused_topics if bag is not None else ())}
+        refused = bag.refused if bag is not None else {}
+        unknown = {*self._raw.unavailable.values(), *(f"{name}: {why}" for name, why in refused.items())}
         self._tell("unknown_types", len(unknown), f"topics are not recorded: {'; '.join(sorted(unknown))}")
+        self._tell_unusual()
+        self._watch_threads()
+
+    def _tell_unusual(self) -> None:
+        """Tell of messages that were kept otherwise than wanted, or not at all."""
+        failed = {**self._raw.failed}
+        for name, (count, _) in self._session.not_kept.items():
+            failed[name] = failed.get(name, 0) + count
+        self._tell("failed", sum(failed.values()), f"messages were not kept, of {', '.join(sorted(failed))}")
+        raw = self._session.kept_raw
+        reasons = "; ".join(f"{name}: {why}" for name, (_, why) in sorted(raw.items()))
+        count = sum(count for count, _ in raw.values())
+        self._tell("kept_raw", count, f"images were kept as they came instead of as JPEG: {reasons}")
+
+    def _watch_threads(self) -> None:
+        """Tell of a thread that ended without having told so itself."""
+        bag = self._session.bag
+        threads = {
+            "takes messages": self._raw.stands,
+            "writes the bag": bag is not None and bag.stands,
+        }
+        for does, stands in threads.items():
+            if stands:
+                self.health.problem(does, _STANDS.format(does=does))
+            else:
+                self.health.resolve(does)
 
     def _tell(self, name: str, count: int, words: str) -> None:
         self.health.value(name, count)

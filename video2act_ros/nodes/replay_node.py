@@ -54,6 +54,7 @@ class ReplayNode(ManagedNode):
         self._open = ExitStack()
         bag = self._open.enter_context(open_bag(Path(config.bag).expanduser()))
         robot = RobotBag(bag, profile, config.recorded_namespace or None)
+        self._bag = bag
         self._plan = ReplayPlan(
             robot, config.start_s, config.duration_s, tuple(RECORDED) if config.recorded else ()
         )
@@ -107,6 +108,7 @@ class ReplayNode(ManagedNode):
             "speed": figures.speed,
             "skipped": self._plan.skipped,
             "unsent": self._outputs.failures,
+            "unusable": self._bag.skipped.told(self._bag.start_ns),
             "loops": self._loops,
             **self._made,
             "problem": None if self._failure is None else str(self._failure),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from video2act_ros.core.config import DEFAULT_BUNDLE, DEFAULT_ROBOT, ParameterValue, SimRobotConfig
-from video2act_ros.core.errors import ConfigurationError, unknown_choice
+from video2act_ros.core.errors import BagError, ConfigurationError, unknown_choice
 from video2act_ros.ros.environment import ALL, GPU_HOST, MACHINES
 from video2act_ros.ros.stack import (
     IN_PROCESS,
@@ -22,6 +23,7 @@ from video2act_ros.ros.stack import (
     NodeSpec,
 )
 
+_NO_BAG_FOLDER = ("", "standby", "true")  # values of `record` that name no folder
 BOOLEANS = {"true": True, "false": False}
 
 
@@ -242,3 +244,16 @@ def _check_without_bundle(given: Mapping[str, str]) -> None:
             f"{', '.join(useless)}: means nothing without a policy; give system1_bundle, too, or leave it out and try "
             "the robot with the built-in safe source"
         )
+
+
+def check_new_bag(given: Mapping[str, str]) -> None:
+    """Raise ConfigurationError where the bag that `record` names cannot be begun; only before anything has started."""
+    from video2act_ros.recording.writing.bag_writer import check_new_folder  # loads what only recorders need
+
+    record = given.get("record", "")
+    if record in _NO_BAG_FOLDER:
+        return
+    try:
+        check_new_folder(Path(record).expanduser())
+    except BagError as error:
+        raise ConfigurationError(f"record: {error}") from error

@@ -19,7 +19,7 @@ from launch import LaunchContext
 from video2act_ros.core.errors import ConfigurationError, unknown_choice
 from video2act_ros.core.safe_source import MOCK_IMAGES_WORDS, SAFE_SOURCE_WORDS
 from video2act_ros.ros.deployment import Deployment
-from video2act_ros.ros.launch_arguments import arguments_of, check_arguments
+from video2act_ros.ros.launch_arguments import arguments_of, check_arguments, check_new_bag
 from video2act_ros.ros.launch_events import StackProgress
 from video2act_ros.ros.node_names import check_names
 from video2act_ros.ros.stack import LAUNCH_FILES, PACKAGE, SAFE_SOURCE, NodeSpec
@@ -54,6 +54,7 @@ class PrepareStack(Action):
             if name in context.launch_configurations
         }
         check_arguments(self._specs, given)
+        check_new_bag(given)
         check_values(self._specs, given)
         namespace = _namespace(context, given.get("namespace", ""))
         deployment = Deployment.of(self._specs, given | {"namespace": namespace})

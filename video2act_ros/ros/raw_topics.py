@@ -12,6 +12,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from video2act_ros.core.errors import describe_error
 from video2act_ros.recording.writing.bag_records import OfferedQos, RecordedMessage, RecordedTopic
 from video2act_ros.recording.writing.jpeg_images import COMPRESSED_IMAGE, IMAGE
 from video2act_ros.ros.sequences import Sequences
@@ -50,6 +51,7 @@ class RawTopics:
         depth: int,
         wanted: Callable[[str, str, frozenset[str]], bool],
         receive: Callable[[RecordedMessage], None],
+        on_problem: Callable[[str, Exception], None],
     ) -> None:
         """Prepare; `start` begins.
 
@@ -57,7 +59,8 @@ class RawTopics:
             owner: node whose context and namespace are used.
             depth: messages of one topic that may wait.
             wanted: whether to take a topic, given its name, its type and the names of all topics.
-            receive: called with each message, in the thread; must not raise.
+            receive: called with each message, in the thread.
+            on_problem: called with a topic and what went wrong with it, in any thread; the others go on.
         """
         self._node = Node(
             f"_{owner.get_name()}_topics",
@@ -70,11 +73,13 @@ class RawTopics:
         self._depth = depth
         self._wanted = wanted
         self._receive = receive
+        self._on_problem = on_problem
         self._lock = threading.Lock()  # of the subscriptions: taken by the thread and by `scan`
         self._entries: dict[str, _Entry] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="raw_topics", daemon=True)
         self.lost: dict[str, int] = {}
+        self.failed: dict[str, int] = {}  # messages that could not be taken or kept
         self.unavailable: dict[str, str] = {}
 
     def start(self) -> None:
@@ -90,6 +95,11 @@ class RawTopics:
         with self._lock:
             self._entries.clear()
         self._node.destroy_node()
+
+    @property
+    def stands(self) -> bool:
+        """Whether the thread is gone although nobody stopped it: no message is taken any more."""
+        return self._thread.ident is not None and not (self._thread.is_alive() or self._stopping.is_set())
 
     @property
     def topics(self) -> frozenset[str]:
@@ -108,7 +118,10 @@ class RawTopics:
             count = self._node.count_publishers(name)
             known = self._entries.get(name)
             if count and (known is None or known.publishers != count) and name not in self.unavailable:
-                self._subscribe(name, types[0], count)
+                try:
+                    self._subscribe(name, types[0], count)
+                except Exception as error:  # noqa: BLE001
+                    self.unavailable[name] = f"{name} is not recorded: {describe_error(error)}"
 
     def _subscribe(self, name: str, type_name: str, count: int) -> None:
         endpoints = [info.qos_profile for info in self._node.get_publishers_info_by_topic(name)]
@@ -130,7 +143,7 @@ class RawTopics:
                 self._node.destroy_subscription(known.subscription)
 
     def _import(self, name: str, type_name: str) -> type[Any] | None:
-        package, _, short = type_name.split("/")
+        package, *_, short = type_name.split("/")
         try:
             found: type[Any] = getattr(importlib.import_module(f"{package}.msg"), short)
             return found
@@ -148,16 +161,32 @@ class RawTopics:
     def _take_all(self) -> None:
         with self._lock:
             for entry in self._entries.values():
-                for _ in range(self._depth):  # bounded: other topics want their turn
-                    taken = entry.subscription.handle.take_message(entry.message_type, True)
-                    if taken is None:
-                        break
-                    self._handle(entry, *taken)
+                try:
+                    self._take(entry)
+                except Exception as error:  # noqa: BLE001
+                    self._failed(entry, error)
+
+    def _take(self, entry: _Entry) -> None:
+        for _ in range(self._depth):  # bounded: other topics want their turn
+            taken = entry.subscription.handle.take_message(entry.message_type, True)
+            if taken is None:
+                return
+            try:
+                self._handle(entry, *taken)
+            except Exception as error:  # noqa: BLE001
+                self._failed(entry, error)  # it costs this message
+
+    def _failed(self, entry: _Entry, error: Exception) -> None:
+        name = entry.topic.name
+        self.failed[name] = self.failed.get(name, 0) + 1
+        self._on_problem(name, error)
 
     def _handle(self, entry: _Entry, data: bytes, info: dict[str, Any]) -> None:
         publisher = bytes((info.get("publisher_gid") or {}).get("data", b""))
         sequence = int(info.get("publication_sequence_number") or 0)
-        received_ns = int(info.get("received_timestamp") or 0) or time.time_ns()
+        received_ns = int(info.get("received_timestamp") or 0)
+        if received_ns <= 0:  # the middleware does not tell it
+            received_ns = time.time_ns()
         sent_ns = int(info.get("source_timestamp") or 0) or received_ns
         arrival = entry.sequences.arrive(publisher, sequence, sent_ns, entry.publishers)
         if arrival.repeated:

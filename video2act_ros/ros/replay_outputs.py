@@ -11,7 +11,7 @@ from sensor_msgs.msg import JointState
 
 from video2act_msgs.msg import ActionChunk, Latents, RunState
 from video2act_msgs.srv import NewEpisode
-from video2act_ros.core.errors import BagError, TransportError
+from video2act_ros.core.errors import BagError, InputError, TransportError
 from video2act_ros.recording.playing.replay_plan import EpisodeBegin, ReplayPlan
 from video2act_ros.recording.reading.bag import Bag, RawMessage
 from video2act_ros.recording.reading.decode_images import frame_from_compressed
@@ -132,7 +132,12 @@ def _unpacker(bag: Bag, camera: str, publisher: GuardedPublisher) -> Callable[[R
     """Return what publishes an image that the recorder compressed as the raw image it was made of."""
 
     def send(raw: RawMessage) -> None:
-        message = bag.decode(raw)
-        publisher.publish(image_from_frame(frame_from_compressed(message, camera), message.header.frame_id))
+        try:
+            message = bag.decode(raw)
+            image = image_from_frame(frame_from_compressed(message, camera), message.header.frame_id)
+        except InputError as error:
+            bag.skip(raw.topic, raw.time_ns, error)
+            return
+        publisher.publish(image)
 
     return send

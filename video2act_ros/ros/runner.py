@@ -18,7 +18,7 @@ from video2act_ros.recording.writing.bag_records import CLOSE_S
 from video2act_ros.ros import environment
 from video2act_ros.ros.argument_values import check_values
 from video2act_ros.ros.deployment import Deployment
-from video2act_ros.ros.launch_arguments import check_arguments
+from video2act_ros.ros.launch_arguments import check_arguments, check_new_bag
 from video2act_ros.ros.node_names import check_names
 from video2act_ros.ros.shared_memory import remove_dead_segments
 from video2act_ros.ros.stack import MOCK_DRIVER, RECORDER, SIM_ROBOT, STACKS, NodeSpec
@@ -42,6 +42,7 @@ class StackRunner:
 
     def __init__(self, specs: tuple[NodeSpec, ...], arguments: Mapping[str, str], logs: Path) -> None:
         check_arguments(specs, arguments)
+        check_new_bag(arguments)
         check_values(specs, arguments)
         self._specs = specs
         self._arguments = dict(arguments)

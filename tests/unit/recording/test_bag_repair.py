@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcap.writer import Writer
@@ -167,3 +168,73 @@ def test_every_file_of_a_split_bag_is_repaired(tmp_path):
     report = repair_bag(folder)
     assert report.messages == 10
     assert [number(raw) for *_, raw in read(folder)] == list(range(10))
+
+
+def split_bag(folder, files=12):
+    """A split bag as another recorder leaves it: numbered files, its own data and distribution."""
+    folder.mkdir()
+    names = [f"bag_{index}.mcap" for index in range(files)]
+    for index, name in enumerate(names):
+        part = write(folder.with_name(f"part{index}"), [text(index)])
+        part.rename(folder / name)
+    content = {
+        "version": 9,
+        "storage_identifier": "mcap",
+        "relative_file_paths": names,
+        "custom_data": {"operator": "Ada", "place": "lab\n2"},
+        "ros_distro": "humble",
+    }
+    (folder / "metadata.yaml").write_text(yaml.safe_dump({"rosbag2_bagfile_information": content}))
+    return names
+
+
+def repaired(folder):
+    content = yaml.safe_load((folder / "metadata.yaml").read_text())
+    return content["rosbag2_bagfile_information"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_files_of_a_split_bag_keep_their_order(tmp_path, known):
+    """Players play them as metadata.yaml names them: by number, also where the old metadata.yaml is gone."""
+    names = split_bag(tmp_path / "bag")
+    if not known:
+        (tmp_path / "bag" / "metadata.yaml").unlink()
+    repair_bag(tmp_path / "bag")
+    assert repaired(tmp_path / "bag")["relative_file_paths"] == names
+    assert [file["path"] for file in repaired(tmp_path / "bag")["files"]] == names
+
+
+def test_what_another_recorder_said_of_its_bag_stays(tmp_path):
+    """Its own data and the distribution that recorded."""
+    split_bag(tmp_path / "bag", 2)
+    repair_bag(tmp_path / "bag")
+    assert repaired(tmp_path / "bag")["custom_data"] == {"operator": "Ada", "place": "lab\n2"}
+    assert repaired(tmp_path / "bag")["ros_distro"] == "humble"
+
+
+def test_one_file_keeps_what_it_repeats_of_its_bag(tmp_path):
+    """The record in the file itself, where there is no metadata.yaml."""
+    file = tmp_path / "bag_0.mcap"
+    told = {"custom_data": {"operator": "Ada"}, "ros_distro": "rolling"}
+    with file.open("wb") as stream:
+        writer = Writer(stream)
+        writer.start("ros2", "libmcap 1.3.0")
+        writer.add_metadata("rosbag2", {"serialized_metadata": yaml.safe_dump(told)})
+        writer.finish()
+    repair_bag(file)
+    (record,) = (fields for name, fields in metadata_records(file) if name == "rosbag2")
+    content = yaml.safe_load(record["serialized_metadata"])
+    assert content["custom_data"] == {"operator": "Ada"}
+    assert content["ros_distro"] == "rolling"
+
+
+def test_a_bag_of_compressed_messages_says_so_afterwards(tmp_path):
+    """Its messages stay as they are, so must the word for it."""
+    split_bag(tmp_path / "bag", 1)
+    path = tmp_path / "bag" / "metadata.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["rosbag2_bagfile_information"] |= {"compression_mode": "MESSAGE", "compression_format": "zstd"}
+    path.write_text(yaml.safe_dump(content))
+    repair_bag(tmp_path / "bag")
+    assert repaired(tmp_path / "bag")["compression_mode"] == "MESSAGE"
+    assert repaired(tmp_path / "bag")["compression_format"] == "zstd"

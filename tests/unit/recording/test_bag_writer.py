@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import yaml
 from mcap.reader import make_reader
+from mcap.records import SummaryOffset
+from mcap.stream_reader import StreamReader
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from video2act_ros.core.errors import BagError
+from video2act_ros.recording.writing.bag_metadata import BagSummary, FileCount
 from video2act_ros.recording.writing.bag_records import OfferedQos, RecordedMessage, RecordedTopic
 from video2act_ros.recording.writing.bag_repair import repair_bag
 from video2act_ros.recording.writing.bag_thread import BagThread
@@ -192,6 +195,17 @@ def test_the_thread_writes_everything_in_order(tmp_path):
     assert not bag.failures
 
 
+def test_the_file_is_in_the_order_of_time_whatever_the_order_of_arrival(tmp_path):
+    """Topics are asked one after the other: what is handed over a little late is sorted in."""
+    bag = Bag(tmp_path / "bag")
+    for index in (3, 1, 2, 0, 5, 4):
+        bag.thread.put(text(index))
+    assert bag.thread.close(10.0)
+    with storage(tmp_path / "bag").open("rb") as stream:
+        found = [message.data for *_, message in make_reader(stream).iter_messages(log_time_order=False)]
+    assert [number(data) for data in found] == [0, 1, 2, 3, 4, 5]
+
+
 def test_what_does_not_fit_into_the_queue_is_dropped_counted_and_told_in_the_bag(tmp_path):
     """Never blocks: the caller hears False, the bag says how many."""
     bag = Bag(tmp_path / "bag", queue_bytes=100)
@@ -209,7 +223,7 @@ def test_a_topic_without_definition_costs_only_itself(tmp_path):
     bag.thread.put(text(1, topic=RecordedTopic("/strange", "strange_msgs/msg/Thing", (OfferedQos(),))))
     bag.thread.put(text(2))
     assert bag.thread.close(10.0)
-    assert bag.thread.refused_topics == {"/strange"}
+    assert list(bag.thread.refused) == ["/strange"]
     assert [number(data) for *_, data in read(tmp_path / "bag")] == [2]
     assert not bag.failures
 
@@ -267,3 +281,24 @@ def test_topics_of_one_name_are_one_channel(tmp_path):
     write(tmp_path / "bag", [text(1), text(2, topic=other)])
     with Reader(tmp_path / "bag") as reader:
         assert [(item.topic, item.msgcount) for item in reader.connections] == [(TEXT.name, 2)]
+
+
+def test_the_summary_has_no_empty_group(tmp_path):
+    """Checkers refuse a summary offset of no length, as that of attachments where there are none."""
+    file = write(tmp_path / "bag", [text(1)], notes=[("video2act", {"robot": "x"})])
+    with file.open("rb") as stream:
+        groups = [record for record in StreamReader(stream).records if isinstance(record, SummaryOffset)]
+    assert len(groups) == 5
+    assert all(record.group_length for record in groups)
+
+
+def test_metadata_has_every_value_on_one_line(tmp_path):
+    """Long values are not folded and line breaks are escaped: simple parsers of YAML give up otherwise."""
+    value = "word " * 60
+    summary = BagSummary([FileCount("bag_0.mcap")], custom={"long": value, "lines": "one\ntwo\n\nthree"})
+    tmp_path.joinpath("metadata.yaml").touch()
+    summary.write(tmp_path)
+    lines = (tmp_path / "metadata.yaml").read_text().splitlines()
+    assert all(":" in line or line.lstrip().startswith("- ") for line in lines)
+    content = yaml.safe_load((tmp_path / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert content["custom_data"] == {"long": value, "lines": "one\ntwo\n\nthree"}

@@ -1,12 +1,14 @@
 """Exact replay: equal bit by bit, and where not, the right stage is named."""
 
 import copy
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 from lockstep import LockStep, record
 
+from video2act_ros.bundles.manifest import MANIFEST_FILE
 from video2act_ros.core.errors import BagError, BundleError
 from video2act_ros.recording.exact.exact import ReplayOptions, exact_replay
 
@@ -172,7 +174,21 @@ def test_swaps_episodes_and_epochs_inside_a_bag(tmp_path, robot_profile, bundle,
     missing = exact_replay(ReplayOptions(tmp_path / "bag", robot_profile, (), (bundle,)))
     (reason,) = missing["skipped"]["latents"]
     assert reason.startswith("bundle tiny@")
-    assert reason.endswith("was not found")
+    assert "was not found" in reason or "is here with another hash" in reason
+
+
+def test_a_bundle_that_was_changed_after_the_recording_is_named(tmp_path, robot_profile, bundle):
+    """It is here, but not as it was: another remedy than for one that is nowhere."""
+    folder = record(tmp_path / "bag", robot_profile, bundle, 1.0)
+    changed = shutil.copytree(bundle, tmp_path / "models" / bundle.name)
+    manifest = changed / MANIFEST_FILE
+    manifest.write_text(manifest.read_text() + "\n")
+    with pytest.raises(
+        BagError, match=r"bundle tiny@\w+ is here with another hash \(tiny@\w+\): it was changed"
+    ):
+        exact_replay(ReplayOptions(folder, robot_profile, (changed.parent,)))
+    with pytest.raises(BagError, match=r"bundle tiny@\w+ was not found"):
+        exact_replay(ReplayOptions(folder, robot_profile, (tmp_path / "nowhere",)))
 
 
 def test_a_given_bundle_must_have_made_the_bag(tmp_path, robot_profile, bundle, sibling_bundle, replay):
@@ -207,5 +223,7 @@ def test_another_robots_joints_are_refused(tmp_path, robot_profile, bundle, repl
         return message
 
     folder = record(tmp_path / "bag", robot_profile, bundle, 1.0, edit=edit)
-    with pytest.raises(BagError, match=r"carries the joints panda_.*joint_states.names in the robot profile"):
+    with pytest.raises(
+        BagError, match=r"carries no positions of shoulder.*panda_shoulder.*choose the robot profile"
+    ):
         replay(folder)

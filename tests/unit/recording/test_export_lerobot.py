@@ -7,7 +7,8 @@ import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from made_bags import BEGIN_NS, SECOND, MadeBag, commanded_at, joints_at, picture
+import yaml
+from made_bags import BEGIN_NS, SECOND, MadeBag, commanded_at, header, joints_at, message, picture
 
 from video2act_ros.core.errors import BagError, DatasetError
 from video2act_ros.recording.datasets.dataset_episodes import ExportOptions
@@ -208,6 +209,115 @@ def test_missing_commands_are_refused(export, tmp_path):
     """Without them there is no action to learn."""
     bag = MadeBag().cameras(0, 2).joints(0, 2).run_states(0, 2).success(1.0)
     assert "holds no commands on commands" in refused(export, tmp_path, bag)
+
+
+def test_the_task_is_found_in_the_chunks_where_no_run_state_names_one(export):
+    """A stack that was started without an instruction: every chunk tells what it was made for."""
+    folder, _ = export(with_chunks("lift the cube"))
+    assert [episode["tasks"] for episode in episodes_of(folder)] == [["lift the cube"]]
+
+
+def test_two_tasks_in_the_chunks_of_one_part_are_not_guessed(export, tmp_path):
+    """The user knows which one it was."""
+    text = refused(export, tmp_path, with_chunks("lift the cube", "drop the cube"))
+    assert "several instructions (drop the cube; lift the cube)" in text
+    assert "choose one with --task" in text
+
+
+def with_chunks(*instructions):
+    """A driven bag whose run states name no instruction, and chunks that do."""
+    bag = MadeBag().cameras(0, 2).joints(0, 2).commands(0, 2).run_states(0, 2, task="").success(1.9)
+    kind = "video2act_msgs/msg/ActionChunk"
+    for number, instruction in enumerate(instructions):
+        chunk = message(
+            kind,
+            joint_names=["shoulder", "elbow", "gripper"],
+            horizon=1,
+            positions=np.zeros(3),
+            step=0.02,
+            header=header(BEGIN_NS),
+            instruction=instruction,
+        )
+        bag.add(BEGIN_NS + SECOND + number, "action_chunk", kind, chunk)
+    return bag
+
+
+def test_features_are_those_that_lerobot_records(export):
+    """So that both can be merged: its names, the encoder's settings, no legacy key."""
+    folder, _ = export(two_episodes())
+    described = json.loads((folder / "meta/info.json").read_text())["features"]
+    info = described["observation.images.cam_high"]["info"]
+    assert info["is_depth_map"] is False
+    assert "video.is_depth_map" not in info
+    assert info["video.video_backend"] == "pyav"
+    assert {"video.g", "video.crf", "video.preset", "video.fast_decode", "video.extra_options"} <= set(info)
+
+
+def test_a_plain_dataset_has_no_features_of_our_own(tmp_path, robot_profile):
+    """LeRobot merges equal features only, and its own recordings hold no labels."""
+    bag = two_episodes().write(tmp_path / "bag")
+    folder = tmp_path / "dataset"
+    export_lerobot(ExportOptions(bags=(bag,), profile=robot_profile, rate_hz=HZ), folder, plain=True)
+    wanted = {
+        "observation.state",
+        "action",
+        "timestamp",
+        "frame_index",
+        "episode_index",
+        "index",
+        "task_index",
+    }
+    described = json.loads((folder / "meta/info.json").read_text())["features"]
+    assert set(described) == wanted | {f"observation.images.{name}" for name in CAMERAS}
+    assert set(rows_of(folder)) == wanted
+    assert set(json.loads((folder / "meta/stats.json").read_text())) == set(described)
+
+
+def test_the_codec_that_lerobot_records_by_default(tmp_path, robot_profile):
+    """AV1 with its settings: the stream is what the dataset says, with one picture a row."""
+    bag = two_episodes().write(tmp_path / "bag")
+    options = ExportOptions(bags=(bag,), profile=robot_profile, rate_hz=HZ)
+    folder = tmp_path / "dataset"
+    export_lerobot(options, folder, "av1")
+    info = json.loads((folder / "meta/info.json").read_text())["features"]["observation.images.cam_high"][
+        "info"
+    ]
+    assert (info["video.codec"], info["video.crf"], info["video.preset"]) == ("av1", 30, 12)
+    with av.open(str(folder / "videos/observation.images.cam_high/chunk-000/file-000.mp4")) as container:
+        stream = container.streams.video[0]
+        assert stream.codec.canonical_name == info["video.codec"]
+        assert stream.pix_fmt == info["video.pix_fmt"]
+        times = [float(frame.time) for frame in container.decode(video=0)]
+    assert np.allclose(times, np.arange(40) / HZ, atol=1e-5)
+    with pytest.raises(DatasetError, match="unknown codec 'vp9'; choose one of: h264, av1"):
+        export_lerobot(options, tmp_path / "other", "vp9")
+
+
+def test_counts_are_whole_numbers(export):
+    """In the dataset's statistics and in each episode's."""
+    folder, _ = export(two_episodes())
+    stats = json.loads((folder / "meta/stats.json").read_text())
+    assert all(isinstance(item["count"][0], int) for item in stats.values())
+    assert all(isinstance(episode["stats/action/count"][0], int) for episode in episodes_of(folder))
+
+
+def test_a_card_describes_the_dataset(export):
+    """What hubs show and search: a head in YAML, tasks, recordings by name, structure."""
+    folder, _ = export(two_episodes())
+    _, head, text = (folder / "README.md").read_text().split("---\n", 2)
+    content = yaml.safe_load(head)
+    assert content["task_categories"] == ["robotics"]
+    assert "LeRobot" in content["tags"]
+    assert content["configs"] == [{"config_name": "default", "data_files": "data/*/*.parquet"}]
+    for words in (
+        "2 episodes, 40 samples at 10 Hz (4.0 s)",
+        "- lift the cube",
+        "- drop the cube",
+        "- bag0",
+        "v3.0",
+    ):
+        assert words in text
+    assert str(folder.parent) not in text
 
 
 def test_an_existing_folder_stays(export, tmp_path):

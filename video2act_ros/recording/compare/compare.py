@@ -35,7 +35,7 @@ from video2act_ros.recording.exact.recompute import (
     recompute_update,
     set_threads,
 )
-from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.bag import FORGIVING, Reading, open_bag
 from video2act_ros.recording.reading.clock import check_clock
 from video2act_ros.recording.reading.parameters import recorded_compute
 from video2act_ros.recording.reading.streams import RobotBag, Timed
@@ -105,6 +105,7 @@ def compare(
     bundle_roots: tuple[Path, ...],
     namespace: str | None = None,
     partial: bool = False,
+    reading: Reading = FORGIVING,
 ) -> Comparison:
     """Compute every chunk and update of a bag with each of the bundles.
 
@@ -115,12 +116,13 @@ def compare(
         bundle_roots: where the bundle that made the bag is looked for; it tells the cameras of a chunk.
         namespace: of the recorded stack; None finds it.
         partial: take a bag whose clock jumped nevertheless.
+        reading: how to read the bag.
 
     Raises:
         BagError: the bag cannot be read, or nothing in it could be computed.
         BundleError: a bundle does not fit the robot or the bag.
     """
-    with open_bag(bag_path) as bag:
+    with open_bag(bag_path, reading) as bag:
         source = RobotBag(bag, profile, namespace)
         source.require("action_chunk", *(f"latents/{stream.value}" for stream in LatentStream))
         check_clock(source, partial)
@@ -138,6 +140,7 @@ def compare(
             epochs_ns=sorted({item.value.context.epoch_stamp_ns for item in source.run_states()}),
         )
         _compute(source, found, contenders, result)
+        result.unusable = bag.skipped.told(bag.start_ns)
     if not result.times_s:
         reasons = (
             "; ".join(f"{count}: {reason}" for reason, count in result.skipped.items())
@@ -212,7 +215,7 @@ def _cameras(found: Bundles, contenders: list[_Contender]) -> Cameras:
             return manifest.system2.encoder.camera
         return encoders[0] if encoders else ""
 
-    return Cameras(of_chunk, of_update)
+    return Cameras(of_chunk, of_update, tuple(found.folders))
 
 
 def _window(encoder: LoadedEncoder, case: UpdateCase) -> tuple[NDArray[np.uint8], ...]:

@@ -134,6 +134,7 @@ def _head(comparison: Comparison) -> str:
         f"{len(comparison.times_s)} chunks and {len(comparison.update_times_s)} System 2 updates computed again."
     )
     text += f" Skipped: {skipped}." if skipped else ""
+    text += "".join(f" {line}." for line in comparison.unusable)
     if comparison.lossy:
         text += (
             f" The recorder compressed the images of {', '.join(comparison.lossy)}: not quite what was seen."

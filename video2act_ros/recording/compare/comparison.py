@@ -55,6 +55,7 @@ class Comparison:
     commanded: list[JointSample] = field(default_factory=list)
     thumbs: list[dict[str, bytes]] = field(default_factory=list)  # JPEG by camera, of each chunk
     skipped: Counter[str] = field(default_factory=Counter)
+    unusable: list[str] = field(default_factory=list)  # messages, in a line for each topic
     lossy: tuple[str, ...] = ()  # cameras whose images the recorder compressed with loss
     start_ns: int = 0
     epochs_ns: list[int] = field(default_factory=list)  # when each epoch began

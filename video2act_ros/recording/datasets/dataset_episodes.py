@@ -19,7 +19,7 @@ from video2act_ros.recording.datasets.observations import (
     read_commands,
     ticks,
 )
-from video2act_ros.recording.reading.bag import open_bag
+from video2act_ros.recording.reading.bag import FORGIVING, Reading, open_bag
 from video2act_ros.recording.reading.streams import RobotBag
 
 
@@ -33,6 +33,7 @@ class ExportOptions:
         rate_hz: samples a second.
         task: instruction of every episode; empty takes the recorded one.
         namespace: of the recorded stack; None finds it.
+        reading: how to read the bags.
         partial: also take episodes without a success label, parts between holes, and what a damaged bag gives.
     """
 
@@ -42,6 +43,7 @@ class ExportOptions:
     task: str = ""
     namespace: str | None = None
     partial: bool = False
+    reading: Reading = FORGIVING
 
     def __post_init__(self) -> None:
         if not self.bags:
@@ -52,7 +54,10 @@ class ExportOptions:
 
 @dataclass(slots=True)
 class ExportReport:
-    """What an export made: episodes and samples, samples between commands and images that were left out, and why."""
+    """What an export made: episodes and samples, samples between commands and images that were left out, and why.
+
+    `skipped` tells of messages that could not be used, a line for each topic of a bag.
+    """
 
     episodes: int = 0
     frames: int = 0
@@ -60,6 +65,7 @@ class ExportReport:
     external_frames: int = 0
     holes: int = 0
     problems: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +97,36 @@ def source_episodes(options: ExportOptions, report: ExportReport) -> Iterator[So
         DatasetError: a part has no instruction or, without `partial`, no success label.
     """
     for path in options.bags:
-        with _reading(path, options, report), open_bag(path) as bag:
+        with _reading(path, options, report), open_bag(path, options.reading) as bag:
             robot = RobotBag(bag, options.profile, options.namespace)
             for name in options.profile.camera_names:
                 robot.camera_source(name)
             commands = read_commands(robot)
             for span in find_spans(robot):
-                episode = SourceEpisode(path, robot, commands, span, options.task or span.instruction)
+                task = options.task or span.instruction or _chunks_task(robot, span)
+                episode = SourceEpisode(path, robot, commands, span, task)
                 _check(episode, options)
                 yield episode
+            report.skipped += [f"{path}: {line}" for line in bag.skipped.told(bag.start_ns)]
+
+
+def _chunks_task(robot: RobotBag, span: DriveSpan) -> str:
+    """Return the instruction that System 1 made a part's chunks for, where no run state names one; empty: none.
+
+    Raises:
+        DatasetError: there are several.
+    """
+    found = {
+        item.value.instruction
+        for item in robot.chunks(span.received_from_ns, span.received_to_ns + 1)
+        if item.value.instruction
+    }
+    if len(found) > 1:
+        raise DatasetError(
+            f"the chunks in bag {robot.bag.path} were made for several instructions "
+            f"({'; '.join(sorted(found))}), and no run state names one; choose one with --task"
+        )
+    return next(iter(found), "")
 
 
 @contextmanager

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video2act_ros.core.errors import DatasetError
+from video2act_ros.core.errors import DatasetError, unknown_choice
 from video2act_ros.core.robot_profile import RobotProfile
-from video2act_ros.core.whole_files import whole_folder, write_json
+from video2act_ros.core.whole_files import whole_folder, write_json, write_whole
 from video2act_ros.recording.datasets.dataset_episodes import (
     ExportOptions,
     ExportReport,
     source_episodes,
     whole_parts,
 )
+from video2act_ros.recording.datasets.lerobot_card import dataset_card
 from video2act_ros.recording.datasets.lerobot_statistics import ImageHistogram, Statistics, of_numbers
-from video2act_ros.recording.datasets.lerobot_video import CameraVideo
+from video2act_ros.recording.datasets.lerobot_video import CODECS, CameraVideo, Codec
 from video2act_ros.recording.datasets.observations import Sample
 
 VERSION = "v3.0"
@@ -57,8 +58,16 @@ def image_key(camera: str) -> str:
     return f"observation.images.{camera}"
 
 
-def export_lerobot(options: ExportOptions, folder: Path) -> ExportReport:
+def export_lerobot(
+    options: ExportOptions, folder: Path, codec: str = "h264", *, plain: bool = False
+) -> ExportReport:
     """Write a dataset at `folder`, which appears only once it is whole.
+
+    Args:
+        options: what to export.
+        folder: of the new dataset.
+        codec: one of `CODECS`.
+        plain: leave out who drove and what succeeded, as LeRobot's own recordings do: only equal features merge.
 
     Raises:
         DatasetError: `folder` exists, pyarrow is missing, or the bags do not give whole, labelled episodes.
@@ -72,15 +81,17 @@ def export_lerobot(options: ExportOptions, folder: Path) -> ExportReport:
         raise DatasetError(
             f"LeRobot takes whole rates only, got {options.rate_hz:g} Hz; choose another --rate"
         )
+    if codec not in CODECS:
+        raise DatasetError(unknown_choice("codec", codec, CODECS))
     if folder.exists():
         raise DatasetError(f"{folder} exists; delete it or choose another --output")
     with whole_folder(folder) as partial:
-        return _write(options, partial)
+        return _write(options, partial, CODECS[codec], () if plain else _FLAGS)
 
 
-def _write(options: ExportOptions, folder: Path) -> ExportReport:
+def _write(options: ExportOptions, folder: Path, codec: Codec, flags: tuple[str, ...]) -> ExportReport:
     report = ExportReport()
-    with DatasetWriter(folder, options.profile, int(options.rate_hz)) as writer:
+    with DatasetWriter(folder, options.profile, int(options.rate_hz), codec, flags) as writer:
         for episode in source_episodes(options, report):
             for sample, begins in whole_parts(episode, episode.samples(options.rate_hz), options, report):
                 if begins:
@@ -99,12 +110,22 @@ def _write(options: ExportOptions, folder: Path) -> ExportReport:
 class DatasetWriter:
     """Writes one dataset: samples in, episode by episode, then `finish`. A context manager."""
 
-    def __init__(self, folder: Path, profile: RobotProfile, fps: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        profile: RobotProfile,
+        fps: int,
+        codec: Codec = CODECS["h264"],
+        flags: tuple[str, ...] = _FLAGS,
+    ) -> None:
+        """Prepare; `flags` are those of the labels that the dataset shows."""
+        self._hidden = frozenset(_FLAGS) - frozenset(flags)
         self._folder = folder
         self._profile = profile
         self._fps = fps
         self._videos = {
-            name: CameraVideo(folder / "videos" / image_key(name), fps) for name in profile.camera_names
+            name: CameraVideo(folder / "videos" / image_key(name), fps, codec)
+            for name in profile.camera_names
         }
         self._open = ExitStack()
         self._histograms = {name: ImageHistogram() for name in profile.camera_names}
@@ -166,7 +187,9 @@ class DatasetWriter:
         self._write_table("meta/episodes/" + FIRST_FILE + ".parquet", self._episodes)
         self._write_tasks()
         write_json(self._folder / "meta" / "stats.json", _as_lists(self._statistics(self._histograms, 0)))
-        write_json(self._folder / "meta" / "info.json", self._info())
+        info = self._info()
+        write_json(self._folder / "meta" / "info.json", info)
+        write_whole(self._folder / "README.md", dataset_card(info, list(self._tasks), bags))
         origin = {"bags": bags, "robot": self._profile.name, "units": "rad; grippers in [0, 1]"}
         write_json(self._folder / "meta" / "video2act.json", origin)
 
@@ -201,9 +224,13 @@ class DatasetWriter:
 
     def _statistics(self, histograms: dict[str, ImageHistogram], first: int) -> dict[str, Statistics]:
         """Return the statistics of the samples from `first` on, and of the images that were counted."""
-        numbers = {name: of_numbers(_rows(column[first:])) for name, column in self.columns.items()}
+        numbers = {name: of_numbers(_rows(column[first:])) for name, column in self._shown.items()}
         images = {image_key(name): histogram.statistics() for name, histogram in histograms.items()}
         return numbers | images
+
+    @property
+    def _shown(self) -> dict[str, list[Any]]:
+        return {name: column for name, column in self.columns.items() if name not in self._hidden}
 
     # -- files --------------------------------------------------------------------------------------
 
@@ -217,7 +244,7 @@ class DatasetWriter:
             name: pa.array(
                 [value.tolist() for value in column] if name in (STATE, ACTION) else column, kinds[name]
             )
-            for name, column in self.columns.items()
+            for name, column in self._shown.items()
         }
         self._write_parquet("data/" + FIRST_FILE + ".parquet", pa.table(arrays))
 
@@ -250,7 +277,7 @@ class DatasetWriter:
         }
         features |= {image_key(name): self._video_feature(video) for name, video in self._videos.items()}
         single = {"shape": [1], "names": None}
-        features |= {name: {"dtype": "bool", **single} for name in _FLAGS}
+        features |= {name: {"dtype": "bool", **single} for name in _FLAGS if name not in self._hidden}
         features |= {"timestamp": {"dtype": "float32", **single}}
         features |= {name: {"dtype": "int64", **single} for name in _COUNTERS}
         return {
@@ -274,12 +301,11 @@ class DatasetWriter:
         described = {
             "video.height": height,
             "video.width": width,
-            "video.codec": "h264",
-            "video.pix_fmt": "yuv420p",
-            "video.is_depth_map": False,
+            **video.codec.info(),
             "video.fps": self._fps,
             "video.channels": 3,
             "has_audio": False,
+            "is_depth_map": False,
         }
         names = ["height", "width", "channels"]
         return {"dtype": "video", "shape": [height, width, 3], "names": names, "info": described}

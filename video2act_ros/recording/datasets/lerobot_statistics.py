@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ QUANTILES = (0.01, 0.10, 0.50, 0.90, 0.99)
 _PIXEL_STRIDE = 4  # of the pixels that are counted, in both directions
 _LEVELS = np.arange(256) / 255.0
 
-Statistics = dict[str, NDArray[np.float64]]
+Statistics = dict[str, NDArray[Any]]
 """By name (mean, std, min, max, count, q01, …); of images shaped (3, 1, 1), in [0, 1]."""
 
 
@@ -28,7 +30,7 @@ def of_numbers(values: NDArray[np.generic]) -> Statistics:
         "max": numbers.max(axis=0),
         "mean": numbers.mean(axis=0),
         "std": numbers.std(axis=0),
-        "count": np.array([len(numbers)], dtype=np.float64),
+        "count": np.array([len(numbers)], dtype=np.int64),
     }
     for share in QUANTILES:
         result[quantile_name(share)] = np.quantile(numbers, share, axis=0)
@@ -69,4 +71,4 @@ class ImageHistogram:
         for share in QUANTILES:
             result[quantile_name(share)] = _LEVELS[(rising >= share - 1e-12).argmax(axis=1)]
         shaped = {name: value.reshape(3, 1, 1) for name, value in result.items()}
-        return shaped | {"count": np.array([self.images], dtype=np.float64)}
+        return shaped | {"count": np.array([self.images], dtype=np.int64)}

@@ -12,9 +12,45 @@ from video2act_ros.core.errors import DatasetError
 from video2act_ros.core.types import ImageArray
 
 FILE_BYTES = 200 << 20  # a longer file ends with its episode
-CODEC, PIXELS = "libx264", "yuv420p"
-# A key frame every second image: random access is what training does. No frames out of order.
-_OPTIONS = {"crf": "18", "preset": "veryfast", "g": "2", "bf": "0"}
+PIXELS = "yuv420p"
+KEY_FRAME_EVERY = 2
+"""Every second image: random access is what training does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How images are encoded: by FFmpeg's encoder, with what quality and speed; `name` is the stream's."""
+
+    name: str
+    encoder: str
+    crf: int
+    preset: int | str
+    options: tuple[tuple[str, str], ...] = ()
+
+    def encoder_options(self) -> dict[str, str]:
+        """Return FFmpeg's options."""
+        given = {"crf": str(self.crf), "preset": str(self.preset), "g": str(KEY_FRAME_EVERY)}
+        return given | dict(self.options)
+
+    def info(self) -> dict[str, Any]:
+        """Return what LeRobot keeps of an encoder, by its names."""
+        return {
+            "video.codec": self.name,
+            "video.pix_fmt": PIXELS,
+            "video.g": KEY_FRAME_EVERY,
+            "video.crf": self.crf,
+            "video.preset": self.preset,
+            "video.fast_decode": 0,
+            "video.video_backend": "pyav",
+            "video.extra_options": {},
+        }
+
+
+CODECS = {
+    "h264": Codec("h264", "libx264", 18, "veryfast", (("bf", "0"),)),  # no frames out of order
+    "av1": Codec("av1", "libsvtav1", 30, 12, (("svtav1-params", "fast-decode=0"),)),
+}
+"""By name; av1 is what LeRobot records by default, with its settings, h264 decodes everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +65,9 @@ class VideoPart:
 class CameraVideo:
     """Encodes one camera's images; a context manager, so that no file stays open after an error."""
 
-    def __init__(self, folder: Path, fps: int) -> None:
+    def __init__(self, folder: Path, fps: int, codec: Codec = CODECS["h264"]) -> None:
         self._folder = folder
+        self.codec = codec
         self._fps = fps
         self._file = -1
         self._frames = self._first = 0  # of the present file, and where the episode begins in it
@@ -59,7 +96,7 @@ class CameraVideo:
         if self._size is None:
             if height % 2 or width % 2:
                 raise DatasetError(
-                    f"images of {width}x{height} cannot be encoded, H.264 needs even sizes; crop them"
+                    f"images of {width}x{height} cannot be encoded, the codecs need even sizes; crop them"
                 )
             self._size = (width, height)
         if (width, height) != self._size:
@@ -97,6 +134,8 @@ class CameraVideo:
         path = self.path(self._file)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(path), "w")
-        self._stream = self._container.add_stream(CODEC, rate=self._fps, options=_OPTIONS)
+        self._stream = self._container.add_stream(
+            self.codec.encoder, rate=self._fps, options=self.codec.encoder_options()
+        )
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, PIXELS
         self._stream.codec_context.thread_count = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Union
 
@@ -68,6 +68,7 @@ class Cameras:
 
     of_chunk: Callable[[ActionChunk], tuple[str, ...]]
     of_update: Callable[[LatentTokens], str]
+    known: tuple[str, ...] = ()  # identities of the bundles that are here
 
 
 class _Joiner:
@@ -181,7 +182,7 @@ class CaseReader:
             self._pairs.popitem(last=False)
         keys = self._update_keys(pair)
         if not keys:
-            return SkippedCase("latents", missing_bundle(tokens.bundle_id))
+            return SkippedCase("latents", missing_bundle(tokens.bundle_id, self._cameras.known))
         if (reason := self._missing(keys)) is not None:
             return SkippedCase("latents", reason)
         return UpdateCase(pair, tuple(self._frames[key] for key in keys))
@@ -189,7 +190,7 @@ class CaseReader:
     def _chunk_case(self, chunk: ActionChunk) -> Case:
         keys, cameras = self._chunk_keys(chunk), self._cameras.of_chunk(chunk)
         if not cameras:
-            return SkippedCase("chunks", missing_bundle(chunk.bundle_id))
+            return SkippedCase("chunks", missing_bundle(chunk.bundle_id, self._cameras.known))
         if chunk.joints.size != len(chunk.joint_names) or len(chunk.image_stamps_ns) != len(cameras):
             return SkippedCase("chunks", NO_INPUTS)
         update = (chunk.latent_sequence, chunk.latent_stamp_ns, chunk.epoch, chunk.features_id)
@@ -223,8 +224,14 @@ class CaseReader:
         return Observation(max(stamps_ns), images, stamps, joints, joint_stamp_ns, chunk.instruction)
 
 
-def missing_bundle(bundle_id: str) -> str:
-    """Return the reason for skipping what a bundle made that was not found."""
+def missing_bundle(bundle_id: str, known: Iterable[str] = ()) -> str:
+    """Return the reason for skipping what a bundle made that was not found among those known by their identities."""
+    name = bundle_id.partition("@")[0]
+    if others := sorted(other for other in known if name and other.partition("@")[0] == name):
+        return (
+            f"bundle {bundle_id} is here with another hash ({', '.join(others)}): it was changed after the recording; "
+            "give the one that recorded"
+        )
     return f"bundle {bundle_id or 'without a name'} was not found"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from video2act_ros.core.errors import BagError, BundleError, InputError
+from video2act_ros.core.errors import BagError, BundleError
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.stages import CHUNK, JOINTS, LATENTS, PIPELINE
 from video2act_ros.core.types import NS_PER_S, ActionChunk, FloatArray, LatentStream, LatentTokens
@@ -27,7 +27,7 @@ from video2act_ros.recording.exact.recompute import (
     recompute_update,
     set_threads,
 )
-from video2act_ros.recording.reading.bag import Bag, open_bag
+from video2act_ros.recording.reading.bag import FORGIVING, Bag, Reading, open_bag
 from video2act_ros.recording.reading.clock import check_clock
 from video2act_ros.recording.reading.parameters import recorded_compute
 from video2act_ros.recording.reading.streams import RobotBag
@@ -49,6 +49,7 @@ class ReplayOptions:
     namespace: str | None = None
     threads: int | None = None
     partial: bool = False
+    reading: Reading = FORGIVING
 
 
 @dataclass(slots=True)
@@ -155,7 +156,7 @@ def exact_replay(options: ReplayOptions) -> dict[str, Any]:
         BundleError: a given bundle made nothing in this bag.
     """
     started_s = time.monotonic()
-    with open_bag(options.bag) as bag:
+    with open_bag(options.bag, options.reading) as bag:
         source = RobotBag(bag, options.profile, options.namespace)
         source.require("action_chunk", *(f"latents/{stream.value}" for stream in LatentStream))
         joints = _read_joints(source)
@@ -179,16 +180,13 @@ def recorded_cameras(bundles: Bundles) -> Cameras:
         manifest = bundles.manifest(tokens.bundle_id)
         return "" if manifest is None or manifest.system2 is None else manifest.system2.encoder.camera
 
-    return Cameras(of_chunk, of_update)
+    return Cameras(of_chunk, of_update, tuple(bundles.folders))
 
 
 def _read_joints(source: RobotBag) -> JointCheck:
     joints = JointCheck(source.profile)
     for item in source.joint_messages():
-        try:
-            joints.add(*item.value)
-        except InputError as error:
-            raise BagError(f"bag {source.bag.path}: {error}") from error
+        joints.add(*item.value)
     return joints
 
 
@@ -228,6 +226,7 @@ def _report(bag: Bag, tally: Tally, compute: Compute, jumps: int, wall_s: float)
         skipped[kind][reason] = count
     if not tally.chunks + tally.latents:
         reasons = "; ".join(f"{count} {kind}: {reason}" for (kind, reason), count in tally.skipped.items())
+        reasons = "; ".join(filter(None, (reasons, *bag.skipped.told(bag.start_ns))))
         raise BagError(
             f"nothing in bag {bag.path} could be computed again ({reasons or 'it holds no chunks'})"
         )
@@ -250,6 +249,7 @@ def _report(bag: Bag, tally: Tally, compute: Compute, jumps: int, wall_s: float)
         "differing": {kind: tally.differing[kind] for kind in ("chunks", "latents")},
         "differing_stages": {stage: tally.stages[stage] for stage in PIPELINE if tally.stages[stage]},
         "skipped": skipped,
+        "unusable": bag.skipped.told(bag.start_ns),
         "joints_not_checked": tally.joints_unknown,
         "clock_jumps": jumps,
         "bag_s": bag_s,

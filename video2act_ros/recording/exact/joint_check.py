@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from enum import Enum
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,10 @@ from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.types import FloatArray, seconds_to_ns
 from video2act_ros.recording.reading.decode import Message, stamp_to_ns
 
-_NEAR = 6  # messages on each side of the time asked for
+_NEAR = 6  # messages on each side of the time asked for, which nearly always suffice
 _SPAN_NS = seconds_to_ns(1.0)
+_FAR_NS = seconds_to_ns(0.2)  # on each side: a node that missed messages mixed two that lie so far apart
+_ROUNDING = 1e-14  # of positions up to some radians or metres, with room
 _GAP = 1.7  # spacings of messages, from which on one is taken for lost
 
 
@@ -38,12 +39,20 @@ class _Source:
         self._stamps.append(stamp_ns)
         self._positions.append(positions)
 
+    def far(self, stamp_ns: int) -> tuple[list[int], FloatArray]:
+        """Return every message around a time that a node may have mixed, oldest first."""
+        stamps = np.array(self._stamps)
+        return self._rows(stamps, np.flatnonzero(np.abs(stamps - stamp_ns) <= _FAR_NS))
+
     def near(self, stamp_ns: int) -> tuple[list[int], FloatArray]:
-        """Return the messages around a time, oldest first."""
+        """Return the few messages nearest to a time, oldest first."""
         stamps = np.array(self._stamps)
         distances = np.abs(stamps - stamp_ns)
         close = np.flatnonzero(distances <= _SPAN_NS)
         chosen = np.sort(close[np.argsort(distances[close], kind="stable")[: 2 * _NEAR]])
+        return self._rows(stamps, chosen)
+
+    def _rows(self, stamps: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[list[int], FloatArray]:
         positions = [self._positions[index] for index in chosen]
         return [int(stamp) for stamp in stamps[chosen]], np.reshape(positions, (-1, len(self.indices)))
 
@@ -80,22 +89,57 @@ class JointCheck:
         near = [(source.near(joint_stamp_ns), joints[source.indices]) for source in self._sources.values()]
         if all((values == wanted).all(axis=1).any() for (_, values), wanted in near):
             return JointFinding.SAME
-        stamps = sorted({stamp for (stamps, _), _ in near for stamp in stamps})
-        if joint_stamp_ns == stamp_ns:
-            before = [stamp for stamp in reversed(stamps) if stamp < stamp_ns]
-            after = [stamp for stamp in stamps if stamp >= stamp_ns]
-            for first, last in product(before, after):
-                share = (stamp_ns - first) / max(last - first, 1)
-                if all(_mixes(values, wanted, share) for (_, values), wanted in near):
-                    return JointFinding.SAME
+        if joint_stamp_ns == stamp_ns and (
+            self._mixed(near, stamp_ns)
+            or self._mixed(
+                [(source.far(stamp_ns), joints[source.indices]) for source in self._sources.values()],
+                stamp_ns,
+            )
+        ):
+            return JointFinding.SAME
         lost = any(_lacks_message(stamps, joint_stamp_ns) for (stamps, _), _ in near)
         return JointFinding.UNKNOWN if lost else JointFinding.DIFFERENT
 
+    @staticmethod
+    def _mixed(sources: list[tuple[tuple[list[int], FloatArray], FloatArray]], stamp_ns: int) -> bool:
+        """Tell whether one pair of the messages' stamps mixes every source's joints to exactly what is wanted."""
+        stamps = np.array(sorted({stamp for (stamps, _), _ in sources for stamp in stamps}), dtype=np.int64)
+        before, after = stamps[stamps < stamp_ns], stamps[stamps >= stamp_ns]
+        if not before.size or not after.size:
+            return False
+        spans = np.maximum(after[None] - before[:, None], 1)
+        shares = np.unique((stamp_ns - before[:, None]) / spans)  # rising
+        for (_, values), wanted in sources:
+            shares = _fitting(values, wanted, shares)
+        return bool(shares.size)
 
-def _mixes(values: FloatArray, wanted: FloatArray, share: float) -> bool:
-    """Tell whether two rows of `values` (n, j), mixed as the synchroniser does, are exactly `wanted` (j,)."""
-    mixed = values[:, None] + share * (values[None] - values[:, None])  # (n, n, j)
-    return bool((mixed == wanted).all(axis=2).any())
+
+def _fitting(values: FloatArray, wanted: FloatArray, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return those of the rising `shares` (k,) with which two rows of `values` (n, j) mix to exactly `wanted` (j,).
+
+    The synchroniser mixes a + share (b - a). The joint that differs most between a and b tells the share but for
+    rounding, so that only few of the k n² combinations are computed.
+    """
+    if not len(values) or not shares.size:
+        return shares[:0]
+    first, steps = values[:, None], values[None] - values[:, None]  # (n, 1, j), (n, n, j)
+    axis = np.abs(steps).argmax(axis=2)[..., None]
+    step = np.take_along_axis(steps, axis, axis=2)[..., 0]  # (n, n)
+    offset = np.take_along_axis(np.broadcast_to(wanted - first, steps.shape), axis, axis=2)[..., 0]
+    still = step == 0
+    if (still & (values == wanted).all(axis=1)[:, None]).any():
+        return shares  # two equal rows mix to themselves with any share
+    likely = np.divide(offset, step, out=np.full_like(step, -1.0), where=~still)
+    slack = _ROUNDING * np.divide(1.0 + np.abs(offset), np.abs(step), out=np.zeros_like(step), where=~still)
+    low, high = np.searchsorted(shares, likely - slack), np.searchsorted(shares, likely + slack, side="right")
+    rows, columns = np.nonzero(high > low)
+    found = {
+        index
+        for row, column in zip(rows, columns, strict=True)
+        for index in range(low[row, column], high[row, column])
+        if (values[row] + shares[index] * steps[row, column] == wanted).all()
+    }
+    return shares[sorted(found)]
 
 
 def _lacks_message(stamps: list[int], stamp_ns: int) -> bool:

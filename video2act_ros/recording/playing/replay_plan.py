@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from video2act_ros.core.errors import BagError
+from video2act_ros.core.errors import BagError, InputError
 from video2act_ros.core.types import NS_PER_S, seconds_to_ns
 from video2act_ros.recording.reading.bag import RawMessage
 from video2act_ros.recording.reading.streams import RobotBag
@@ -66,6 +66,7 @@ class ReplayPlan:
         Raises:
             BagError: a camera or a joint is missing, or nothing lies in that part of the bag.
         """
+        self._robot = robot
         bag = self._bag = robot.bag
         self.cameras = {name: robot.camera_source(name) for name in robot.profile.camera_names}
         self.joint_states = tuple(robot.topic(source.topic) for source in robot.profile.joint_states)
@@ -107,15 +108,18 @@ class ReplayPlan:
         """
         clock = _Clock()
         episode: int | None = None
-        wanted = self.published | {self._run_state}
-        for raw in self._bag.raw_messages(wanted, self._from_ns, self._to_ns):
+        for raw in self._robot.raw_messages(self.published | {self._run_state}, self._from_ns, self._to_ns):
             if raw.topic == self._run_state:
-                seen = int(self._bag.decode(raw).episode)
+                seen = self._episode(raw, episode)
                 if episode not in (None, seen) and clock.started:
                     yield EpisodeBegin(clock.show(raw.time_ns), f"episode {seen} of the recording")
                 episode = seen
             elif raw.topic in self._inputs:
-                reason = clock.follow(raw)
+                try:
+                    reason = clock.follow(raw)
+                except (struct.error, IndexError) as error:  # too short for a header
+                    self._bag.skip(raw.topic, raw.time_ns, error)
+                    continue
                 if reason is None:
                     self.skipped += 1
                     continue
@@ -128,6 +132,14 @@ class ReplayPlan:
             raise BagError(
                 f"bag {self._bag.path} holds no camera image or joint state in this part; choose another"
             )
+
+    def _episode(self, raw: RawMessage, before: int | None) -> int | None:
+        """Return the episode that a run state tells; the one before where it cannot be decoded."""
+        try:
+            return int(self._bag.decode(raw).episode)
+        except InputError as error:
+            self._bag.skip(raw.topic, raw.time_ns, error)
+            return before
 
 
 class _Clock:

@@ -5,6 +5,7 @@ The live nodes and bags share these: they read attributes only, so that rclpy's 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -159,6 +160,24 @@ def run_context_from_message(message: Message) -> RunContext:
         episode_stamp_ns=stamp_to_ns(message.episode_stamp),
         instruction=message.instruction,
     )
+
+
+def check_joint_state(message: Message, joints: Collection[str], topic: str) -> None:
+    """Check a JointState of a topic, of which some joints are ours, by the driver's names.
+
+    Raises:
+        InputError: names and positions differ in length, or one of our positions is not finite.
+    """
+    if len(message.name) != len(message.position):
+        raise InputError(
+            f"'{topic}' carries {len(message.name)} names and {len(message.position)} positions; "
+            "check the joint_states source"
+        )
+    given = dict(zip(message.name, message.position, strict=True))
+    if broken := [name for name in joints if not np.isfinite(given[name])]:
+        raise InputError(
+            f"'{topic}' gives NaN or infinite positions for {', '.join(sorted(broken))}; check the arm's driver"
+        )
 
 
 class JointStateMerger:

@@ -17,10 +17,10 @@ def recorded_parameters(source: RobotBag) -> dict[str, dict[str, Any]]:
     """Return the last value of each parameter that the bag tells, by node name without its namespace."""
     found: dict[str, dict[str, Any]] = {}
     if source.holds(_EVENTS):
-        for item in source.bag.messages([_EVENTS]):
-            space, _, node = item.message.node.rpartition("/")
+        for item in source.messages(_EVENTS):
+            space, _, node = item.value.node.rpartition("/")
             if space == source.namespace:
-                found.setdefault(node, {}).update(_values(item.message))
+                found.setdefault(node, {}).update(_values(item.value))
     return found
 
 

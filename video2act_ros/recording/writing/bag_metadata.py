@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -13,6 +14,7 @@ import yaml
 
 METADATA_FILE = "metadata.yaml"
 LAYOUT_VERSION = 9
+_UNFOLDED = 1 << 30  # longer than any value
 _WHEELS = {"7": "jazzy", "9": "kilted"}  # by rclpy's first number
 
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -55,6 +57,9 @@ class BagSummary:
     files: list[FileCount]
     topics: dict[str, TopicCount] = field(default_factory=dict)
     custom: dict[str, str] = field(default_factory=dict)
+    distribution: str = ""  # of ROS 2, that recorded; empty: the present one
+    compression_format: str = ""  # of single messages
+    compression_mode: str = ""
 
     def count(self, topic: str, log_ns: int) -> None:
         """Note one message."""
@@ -87,11 +92,11 @@ class BagSummary:
             "starting_time": {"nanoseconds_since_epoch": first_ns},
             "message_count": self.messages,
             "topics_with_message_count": [_topic(topic) for topic in self.topics.values()],
-            "compression_format": "",
-            "compression_mode": "",
+            "compression_format": self.compression_format,
+            "compression_mode": self.compression_mode,
             "files": [file.content() for file in self.files],
             "custom_data": dict(self.custom) or None,
-            "ros_distro": _distribution(),
+            "ros_distro": self.distribution or _distribution(),
         }
 
     def write(self, folder: Path) -> None:
@@ -108,6 +113,31 @@ class BagSummary:
             temporary.unlink(missing_ok=True)
 
 
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Return what a bag's `metadata.yaml` says; nothing where there is none that can be read."""
+    try:
+        return metadata_content((folder / METADATA_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def metadata_content(text: str) -> dict[str, Any]:
+    """Return the content of a `metadata.yaml`, with or without its one key; nothing where it cannot be read."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    if isinstance(content, dict):
+        content = content.get("rosbag2_bagfile_information", content)
+    return content if isinstance(content, dict) else {}
+
+
+def natural_order(path: Path) -> tuple[tuple[int, str], ...]:
+    """Return a key that sorts `bag_2` before `bag_10`."""
+    parts = re.split(r"(\d+)", path.name)
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
+
+
 def _distribution() -> str:
     """Return the ROS 2 distribution that was sourced, or the one that the wheels are of."""
     if sourced := os.environ.get("ROS_DISTRO"):
@@ -119,13 +149,24 @@ def _distribution() -> str:
 
 
 def dump(content: Mapping[str, Any] | list[dict[str, Any]]) -> str:
-    """Return YAML with every mapping written out; rosbag2's parser knows no references."""
-    return str(yaml.dump(content, Dumper=_NoReferences, sort_keys=False, allow_unicode=True))
+    """Return YAML with every mapping written out and every value on one line.
+
+    rosbag2's parser knows no references, and simpler ones give up at folded values.
+    """
+    return str(yaml.dump(content, Dumper=_NoReferences, sort_keys=False, allow_unicode=True, width=_UNFOLDED))
 
 
 class _NoReferences(_Dumper):  # type: ignore[misc,valid-type]
     def ignore_aliases(self, data: object) -> bool:
         return True
+
+
+def _on_one_line(dumper: Any, text: str) -> Any:
+    style = '"' if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_NoReferences.add_representer(str, _on_one_line)
 
 
 def _topic(topic: TopicCount) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,13 @@ class RecordedMessage:
     data: bytes
     sequence: int = 0  # the publisher's own count
     state_of: bytes = b""  # whose state this is, where only the newest counts; empty: an event
+
+    def __post_init__(self) -> None:
+        """Replace times that no bag can hold: that of receipt by now, that of sending by the receipt."""
+        if not 0 < self.log_ns <= INFINITE_NS:
+            object.__setattr__(self, "log_ns", time.time_ns())
+        if not 0 <= self.publish_ns <= INFINITE_NS:
+            object.__setattr__(self, "publish_ns", self.log_ns)
 
 
 def _duration(nanoseconds: int) -> dict[str, int]:

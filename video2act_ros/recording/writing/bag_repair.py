@@ -13,15 +13,25 @@ from typing import IO, Any
 import yaml
 import zstandard
 from mcap.exceptions import EndOfFile, InvalidMagic, McapError
+from mcap.opcode import Opcode
 from mcap.records import Attachment, Channel, Chunk, Header, McapRecord, Message, Metadata, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk
-from mcap.writer import CompressionType, Writer
+from mcap.writer import CompressionType, IndexType, Writer
 
 from video2act_ros.core.errors import BagError
-from video2act_ros.recording.writing.bag_metadata import BagSummary, FileCount, TopicCount, dump
+from video2act_ros.recording.writing.bag_metadata import (
+    BagSummary,
+    FileCount,
+    TopicCount,
+    dump,
+    metadata_content,
+    natural_order,
+    read_metadata,
+)
 from video2act_ros.recording.writing.bag_writer import (
     CHUNK_BYTES,
     COMPRESSIONS,
+    INDEXES,
     LIBRARY,
     check_new_folder,
     explain,
@@ -40,6 +50,8 @@ _DAMAGE = (
 )
 """What reading nonsense raises, in the file itself or in a compressed chunk."""
 
+_MAGIC_BYTES = 8
+_RECORD = struct.Struct("<BQ")  # what it is, how long
 _ROSBAG2 = "rosbag2"  # name of the metadata record that repeats metadata.yaml
 
 
@@ -67,22 +79,26 @@ def repair_bag(bag: Path, out: Path | None = None) -> RepairReport:
     Raises:
         BagError: there is no MCAP file, it holds something else, or the disk does not take the new one.
     """
-    sources = [bag] if bag.is_file() else sorted(bag.glob("*.mcap"))
+    sources = [bag] if bag.is_file() else _sources(bag)
     if not sources:
-        raise BagError(f"{bag} holds no .mcap file; give the folder of a bag, or an .mcap file")
+        raise BagError(
+            f"{bag} holds no .mcap file; give the folder of a bag, or an .mcap file "
+            "(unpack .mcap.zstd files first: zstd -d)"
+        )
     target = out or (bag.parent if bag.is_file() else bag)
     _check_space(sources, target)
     if out is not None:
         check_new_folder(out)
     report = RepairReport(bag if bag.is_file() and out is None else target)
     summary = BagSummary([])
+    before = {} if bag.is_file() else read_metadata(bag)
     partial = [target / f"{source.name}.repairing" for source in sources]
     try:
         target.mkdir(parents=True, exist_ok=True)
         for source, file in zip(sources, partial, strict=True):
             summary.files.append(FileCount(source.name))
             with source.open("rb") as stream, file.open("wb") as output:
-                _Salvage(summary, report).run(stream, output, source)
+                _Salvage(summary, report, before).run(stream, output, source)
                 os.fsync(output.fileno())
         for source, file in zip(sources, partial, strict=True):
             file.replace(target / source.name)
@@ -98,6 +114,26 @@ def repair_bag(bag: Path, out: Path | None = None) -> RepairReport:
     return report
 
 
+def _sources(folder: Path) -> list[Path]:
+    """Return a bag's MCAP files as its `metadata.yaml` orders them, then others by the numbers in their names."""
+    found = sorted(folder.glob("*.mcap"), key=natural_order)
+    named = [Path(str(name)).name for name in read_metadata(folder).get("relative_file_paths") or ()]
+    rank = {name: number for number, name in enumerate(named)}
+    return sorted(found, key=lambda path: rank.get(path.name, len(rank)))
+
+
+def _holds_attachments(stream: IO[bytes], size: int) -> bool:
+    """Look at what each record is, without reading it."""
+    place = _MAGIC_BYTES
+    while place + _RECORD.size <= size:
+        stream.seek(place)
+        opcode, length = _RECORD.unpack(stream.read(_RECORD.size))
+        if opcode == Opcode.ATTACHMENT:
+            return True
+        place += _RECORD.size + length
+    return False
+
+
 def _check_space(sources: list[Path], target: Path) -> None:
     needed = sum(source.stat().st_size for source in sources)
     if (free := free_bytes(target)) < needed:
@@ -110,37 +146,58 @@ def _check_space(sources: list[Path], target: Path) -> None:
 class _Salvage:
     """Copies the records of one file into a new one, until they end or make no sense any more."""
 
-    def __init__(self, summary: BagSummary, report: RepairReport) -> None:
+    def __init__(self, summary: BagSummary, report: RepairReport, before: dict[str, Any]) -> None:
         self._summary = summary
         self._report = report
         self._schemas: dict[int, tuple[Schema, int]] = {}  # by the old number: the schema and its new number
         self._channels: dict[int, tuple[Channel, int]] = {}
+        self._before = before  # of metadata.yaml, or else of the record that repeats it
         self._writer: Writer | None = None
+        self._indexes = INDEXES
+        self._library = ""
         self._compression = ""
 
     def run(self, source: IO[bytes], output: IO[bytes], name: Path) -> None:
         """Copy, and end the new file as a whole one."""
         size = os.fstat(source.fileno()).st_size
+        if _holds_attachments(source, size):
+            self._indexes = IndexType.ALL
+        source.seek(0)
         exact = _ExactStream(source, size)
         for record in _records(exact, size, name):
             if isinstance(record, Chunk):
                 self._compression = self._compression or record.compression
                 self._chunk(record, self._begin(output))
-            elif not isinstance(record, Header):
+            elif isinstance(record, Header):
+                self._library = record.library
+            else:
                 self._take(record, self._begin(output))
             exact.whole = source.tell()
         writer = self._begin(output)
+        self._keep()
         writer.add_metadata(_ROSBAG2, {"serialized_metadata": dump(self._summary.content())})
         writer.finish()
         output.flush()
         self._report.cut_bytes += size - exact.whole
+
+    def _keep(self) -> None:
+        """Keep what the bag said of itself beyond its messages."""
+        summary, before = self._summary, self._before
+        custom = before.get("custom_data")
+        if isinstance(custom, dict):
+            summary.custom = {str(key): str(value) for key, value in custom.items()} | summary.custom
+        ours = self._library.startswith(LIBRARY.split()[0])
+        summary.distribution = str(before.get("ros_distro") or ("" if ours else "unknown"))
+        if str(before.get("compression_mode", "")).lower() == "message":
+            summary.compression_format = str(before.get("compression_format", ""))
+            summary.compression_mode = str(before["compression_mode"])
 
     def _begin(self, output: IO[bytes]) -> Writer:
         """Return the writer; it compresses as the first chunk does."""
         if isinstance(self._writer, Writer):
             return self._writer
         compression = COMPRESSIONS.get(self._compression, CompressionType.NONE)
-        self._writer = Writer(output, CHUNK_BYTES, compression)
+        self._writer = Writer(output, CHUNK_BYTES, compression, self._indexes)
         self._writer.start("ros2", LIBRARY)
         return self._writer
 
@@ -161,7 +218,9 @@ class _Salvage:
             self._channel(record, writer)
         elif isinstance(record, Message):
             self._message(record, writer)
-        elif isinstance(record, Metadata) and record.name != _ROSBAG2:
+        elif isinstance(record, Metadata) and record.name == _ROSBAG2:
+            self._before = self._before or metadata_content(record.metadata.get("serialized_metadata", ""))
+        elif isinstance(record, Metadata):
             writer.add_metadata(record.name, record.metadata)
             self._summary.note(record.name, record.metadata)
         elif isinstance(record, Attachment):

@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from video2act_ros.core.errors import BagError, Video2ActError
+from video2act_ros.core.errors import BagError, describe_error
 from video2act_ros.recording.writing.bag_records import RecordedMessage
 from video2act_ros.recording.writing.bag_writer import BagWriter, explain, free_bytes
+from video2act_ros.recording.writing.time_order import TimeOrder
 
 FLUSH_S = 0.4
-"""Between two flushes: with the time in the queue, a killed recorder loses less than a second."""
+"""Between two flushes: with the time in the queue and in order, a killed recorder loses less than a second."""
 
 _METADATA_S = 5.0  # between two refreshed metadata.yaml; a killed bag is repaired anyhow
 
@@ -25,7 +26,7 @@ class _Note:
 
 
 class BagThread:
-    """Writes what it is given, in order. `put` and `note` never block; they may be called from any thread."""
+    """Writes what it is given, in the order of log times. `put` and `note` never block and may come from any thread."""
 
     def __init__(
         self,
@@ -51,7 +52,8 @@ class BagThread:
         self._waiting_bytes = 0
         self._closing = False
         self._failed = False
-        self._refused: set[str] = set()  # topics whose definition is not installed
+        self._order = TimeOrder()
+        self.refused: dict[str, str] = {}  # topics that cannot be recorded, and why
         self.dropped: dict[str, int] = {}
         self.folder = writer.folder
         self._thread = threading.Thread(target=self._run, name="bag_writer", daemon=True)
@@ -73,9 +75,14 @@ class BagThread:
         return self._waiting_bytes
 
     @property
-    def refused_topics(self) -> frozenset[str]:
-        """Topics that cannot be recorded because their message definition is not installed."""
-        return frozenset(self._refused)
+    def ended_early(self) -> bool:
+        """Whether the bag had to end before `close`; why was told."""
+        return self._failed
+
+    @property
+    def stands(self) -> bool:
+        """Whether the thread is gone although the bag was neither closed nor ended."""
+        return not (self._thread.is_alive() or self._closing or self._failed)
 
     def put(self, message: RecordedMessage) -> bool:
         """Hand over one message; return False when it was dropped because too much waits."""
@@ -106,14 +113,14 @@ class BagThread:
     # -- in the thread ------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        repair = f"then `video2act bag repair {self.folder}` makes a good bag of it"
         try:
             self._write_until_closed()
             self._end()
         except OSError as error:
-            text = f"the bag {self.folder} ended early: {explain(error)}"
-            self._fail(f"{text}; then `video2act bag repair {self.folder}` makes a good bag of it")
-        except Video2ActError as error:
-            self._fail(f"the bag {self.folder} ended early: {error}")
+            self._fail(f"the bag {self.folder} ended early: {explain(error)}; {repair}")
+        except Exception as error:  # noqa: BLE001
+            self._fail(f"the bag {self.folder} ended early: {describe_error(error)}; {repair}", error)
 
     def _write_until_closed(self) -> None:
         flushed_s = refreshed_s = time.monotonic()
@@ -122,8 +129,12 @@ class BagThread:
                 # By time and not by message: one wake-up for many messages costs the other processes less.
                 closing = self._changed.wait_for(lambda: self._closing, FLUSH_S / 8)
                 batch, self._waiting = self._waiting, deque()
-            for item in batch:
-                self._write(item)
+            self._order.add(item for item in batch if isinstance(item, RecordedMessage))
+            for message in self._order.take(everything=closing):
+                self._write(message)
+            for note in batch:
+                if isinstance(note, _Note):
+                    self._writer.note(note.name, note.fields)
             if closing:
                 return
             now_s = time.monotonic()
@@ -136,25 +147,17 @@ class BagThread:
                 self._writer.refresh_metadata()
                 refreshed_s = now_s
 
-    def _write(self, item: RecordedMessage | _Note) -> None:
-        if isinstance(item, _Note):
-            self._writer.note(item.name, item.fields)
-            return
+    def _write(self, message: RecordedMessage) -> None:
         with self._changed:
-            self._waiting_bytes -= len(item.data)
-        if item.topic.name in self._refused:
-            return
-        try:
-            self._writer.add_topic(item.topic)
-        except BagError:
-            self._refused.add(item.topic.name)
-            return
-        self._writer.write(item)
+            self._waiting_bytes -= len(message.data)
+        write_known(self._writer, message, self.refused)
 
     def _short_of_space(self) -> bool:
         free = free_bytes(self.folder)
         if free >= self._min_free_bytes:
             return False
+        for message in self._order.take(everything=True):
+            self._write(message)
         self._end()
         self._failed = True
         self._on_failure(
@@ -172,13 +175,34 @@ class BagThread:
             self._writer.note("video2act.dropped", {name: str(count) for name, count in self.dropped.items()})
         self._writer.close()
 
-    def _fail(self, text: str) -> None:
+    def _fail(self, text: str, cause: Exception | None = None) -> None:
         with self._changed:
             self._failed = True
             self._waiting.clear()
             self._waiting_bytes = 0
         self._writer.abandon()
-        self._on_failure(BagError(text))
+        error = BagError(text)
+        error.__cause__ = cause
+        self._on_failure(error)
+
+
+def write_known(writer: BagWriter, message: RecordedMessage, refused: dict[str, str]) -> None:
+    """Write one message; a topic whose definition cannot be had goes into `refused` with the reason, nothing else ends.
+
+    Raises:
+        OSError: the disk did not take it.
+    """
+    name = message.topic.name
+    if name in refused:
+        return
+    try:
+        writer.add_topic(message.topic)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        refused[name] = describe_error(error)
+        return
+    writer.write(message)
 
 
 def write_bag(
@@ -189,11 +213,12 @@ def write_bag(
     Raises:
         BagError: the disk did not take it; what there was stays for `repair_bag`.
     """
+    refused: dict[str, str] = {}
     try:
         for name, fields in notes.items():
             writer.note(name, fields)
-        for message in messages:
-            writer.write(message)
+        for message in sorted(messages, key=lambda item: item.log_ns):
+            write_known(writer, message, refused)
         writer.close()
     except OSError as error:
         writer.abandon()

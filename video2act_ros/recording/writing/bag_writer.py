@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from mcap.writer import CompressionType, Writer
+from mcap.writer import CompressionType, IndexType, Writer
 
 from video2act_ros.core.errors import BagError
 from video2act_ros.recording.writing.bag_metadata import BagSummary, FileCount, TopicCount, dump
@@ -18,6 +18,9 @@ from video2act_ros.recording.writing.bag_records import RecordedMessage, Recorde
 from video2act_ros.recording.writing.message_definitions import definition_of
 
 COMPRESSIONS = {"none": CompressionType.NONE, "lz4": CompressionType.LZ4, "zstd": CompressionType.ZSTD}
+
+INDEXES = IndexType.CHUNK | IndexType.MESSAGE | IndexType.METADATA
+"""No index of attachments where there are none: an empty group in the summary is refused by checkers."""
 
 CHUNK_BYTES = 768 << 10
 """As rosbag2's: what one entry of the index covers."""
@@ -59,7 +62,7 @@ class BagWriter:
             raise BagError(f"cannot make the bag {folder}: {explain(error)}") from error
         try:
             self._output = _Output(folder / self.summary.files[0].path)
-            self._writer = Writer(self._output, CHUNK_BYTES, COMPRESSIONS[compression])  # type: ignore[arg-type]
+            self._writer = Writer(self._output, CHUNK_BYTES, COMPRESSIONS[compression], INDEXES)  # type: ignore[arg-type]
             self._writer.start("ros2", LIBRARY)
             self.summary.write(folder)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 from rosbags.typesys import Stores, get_typestore
 
+from video2act_ros.core.errors import InputError, describe_error
 from video2act_ros.recording.writing.bag_records import RecordedMessage, RecordedTopic
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -22,56 +24,125 @@ _CHANNELS = {"rgb8": 3, "bgr8": 3, "mono8": 1, "rgba8": 4, "bgra8": 4}
 _TO_BGR = {"rgb8": cv2.COLOR_RGB2BGR, "rgba8": cv2.COLOR_RGBA2BGR, "bgra8": cv2.COLOR_BGRA2BGR}
 _THREADS = 2
 
+Reasons = dict[str, tuple[int, str]]
+"""By topic: how many messages, and why the newest."""
+
+
+class _Slot:
+    """The place of one message in the order of arrival; `result` once it may be handed on."""
+
+    __slots__ = ("result",)
+
+    def __init__(self, result: RecordedMessage | None = None) -> None:
+        self.result = result
+
 
 class JpegCompressor:
-    """Encodes images in threads of its own and hands the results on; other encodings pass as they are."""
+    """Encodes images in threads of its own and hands everything on in the order in which it came.
+
+    An image that cannot be encoded is handed on as it is; `kept_raw` says why, by topic, where that is unexpected.
+    """
 
     def __init__(self, quality: int, queue_bytes: int, done: Callable[[RecordedMessage], None]) -> None:
+        """Prepare.
+
+        Args:
+            quality: of JPEG, 1 to 100.
+            queue_bytes: images beyond this much that waits are dropped and counted.
+            done: called with each message, one at a time, in whatever thread ended the wait for it.
+        """
         self._quality = quality
         self._queue_bytes = queue_bytes
         self._done = done
         self._store = get_typestore(Stores.LATEST)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="jpeg")
         self._changed = threading.Condition()
+        self._handing = threading.RLock()
+        self._slots: deque[_Slot] = deque()
         self._waiting_bytes = 0
         self._topics: dict[str, RecordedTopic] = {}
         self.dropped: dict[str, int] = {}
+        self.kept_raw: Reasons = {}
+        self.not_kept: Reasons = {}  # what `done` refused
 
     def put(self, message: RecordedMessage) -> None:
         """Encode an image and hand it on, later and in another thread; dropped where too much waits."""
-        size = len(message.data)
+        size, slot = len(message.data), _Slot()
         with self._changed:
             if self._waiting_bytes + size > self._queue_bytes:
                 self.dropped[message.topic.name] = self.dropped.get(message.topic.name, 0) + 1
                 return
             self._waiting_bytes += size
-        self._pool.submit(self._work, message)
+            self._slots.append(slot)
+        try:
+            self._pool.submit(self._work, message, slot)
+        except RuntimeError:  # the threads have ended
+            self._work(message, slot)
+
+    def pass_on(self, message: RecordedMessage) -> None:
+        """Hand on anything else as it is, after the images that came before it."""
+        with self._changed:
+            self._slots.append(_Slot(message))
+        self._hand_on()
 
     def drain(self, timeout_s: float) -> None:
         """Wait until nothing waits."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting_bytes == 0, timeout_s)
+            self._changed.wait_for(lambda: not self._slots and not self._waiting_bytes, timeout_s)
 
     def stop(self) -> None:
         """Encode what waits, then end the threads."""
         self._pool.shutdown(wait=True)
 
-    def _work(self, message: RecordedMessage) -> None:
+    def _work(self, message: RecordedMessage, slot: _Slot) -> None:
         try:
-            self._done(self.encode(message))
+            result = self.encode(message)
+        except Exception as error:  # noqa: BLE001
+            count, _ = self.kept_raw.get(message.topic.name, (0, ""))
+            self.kept_raw[message.topic.name] = (count + 1, describe_error(error))
+            result = message
+        slot.result = result
+        try:
+            self._hand_on()
         finally:
             with self._changed:
                 self._waiting_bytes -= len(message.data)
                 self._changed.notify_all()
 
+    def _hand_on(self) -> None:
+        """Hand on what is ready, up to the first message that is not."""
+        with self._handing:
+            while True:
+                with self._changed:
+                    result = self._slots[0].result if self._slots else None
+                    if result is None:
+                        return
+                    self._slots.popleft()
+                try:
+                    self._done(result)
+                except Exception as error:  # noqa: BLE001
+                    count, _ = self.not_kept.get(result.topic.name, (0, ""))
+                    self.not_kept[result.topic.name] = (count + 1, describe_error(error))
+
     def encode(self, message: RecordedMessage) -> RecordedMessage:
-        """Return the image as JPEG on `<topic>/compressed`, or `message` where JPEG cannot hold its encoding."""
+        """Return the image as JPEG on `<topic>/compressed`, or `message` where JPEG cannot hold its encoding.
+
+        Raises:
+            InputError: its sizes do not agree.
+            Exception: its bytes are no image at all.
+        """
         image: Any = self._store.deserialize_cdr(message.data, IMAGE)
         channels = _CHANNELS.get(image.encoding)
-        if channels is None or len(image.data) < image.height * image.step:
+        if channels is None:
             return message
-        rows = image.data[: image.height * image.step].reshape(image.height, image.step)
-        pixels = rows[:, : image.width * channels].reshape(image.height, image.width, channels)
+        row, step = image.width * channels, image.step or image.width * channels
+        if not row or not image.height or step < row or len(image.data) < image.height * step:
+            raise InputError(
+                f"{len(image.data)} bytes with step {image.step} for {image.width}x{image.height} {image.encoding}; "
+                "check the camera driver"
+            )
+        rows = image.data[: image.height * step].reshape(image.height, step)
+        pixels = np.ascontiguousarray(rows[:, :row]).reshape(image.height, image.width, channels)
         if conversion := _TO_BGR.get(image.encoding):
             pixels = cv2.cvtColor(pixels, conversion)
         encoded, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, self._quality])

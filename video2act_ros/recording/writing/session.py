@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from video2act_ros.core.errors import BagError
+from video2act_ros.core.errors import BagError, describe_error
 from video2act_ros.recording.writing.bag_records import CLOSE_S, RecordedMessage
 from video2act_ros.recording.writing.bag_thread import BagThread, write_bag
 from video2act_ros.recording.writing.bag_writer import BagWriter, free_bytes
-from video2act_ros.recording.writing.jpeg_images import IMAGE, JpegCompressor
+from video2act_ros.recording.writing.jpeg_images import IMAGE, JpegCompressor, Reasons
 from video2act_ros.recording.writing.ring import RingBuffer
 
 
@@ -50,6 +50,7 @@ class RecordingSession:
         self._settings = settings
         self._about = about
         self._on_failure = on_failure
+        self._lock = threading.Lock()  # of which bag is being written
         self._bag: BagThread | None = None
         self._ring = RingBuffer(settings.ring_s, settings.ring_bytes) if settings.ring_s > 0 else None
         self._states: dict[tuple[str, bytes], RecordedMessage] = {}
@@ -76,12 +77,24 @@ class RecordingSession:
         bag = sum(self._bag.dropped.values()) if self._bag is not None else 0
         return bag + (sum(self._jpeg.dropped.values()) if self._jpeg is not None else 0)
 
+    @property
+    def kept_raw(self) -> Reasons:
+        """Images that could not be made JPEG and were kept as they came."""
+        return dict(self._jpeg.kept_raw) if self._jpeg is not None else {}
+
+    @property
+    def not_kept(self) -> Reasons:
+        """Messages that got lost between the threads of the compressor and the bag."""
+        return dict(self._jpeg.not_kept) if self._jpeg is not None else {}
+
     def take(self, message: RecordedMessage) -> None:
         """Keep one message."""
-        if self._jpeg is not None and message.topic.type == IMAGE:
+        if self._jpeg is None:
+            self._distribute(message)
+        elif message.topic.type == IMAGE:
             self._jpeg.put(message)
         else:
-            self._distribute(message)
+            self._jpeg.pass_on(message)
 
     def note(self, name: str, fields: Mapping[str, str]) -> None:
         """Keep a metadata record; the newest of each name goes into bags that begin later, too."""
@@ -104,16 +117,21 @@ class RecordingSession:
                 "free space, or record to another disk"
             )
         writer = BagWriter(folder, settings.compression)
-        bag = BagThread(writer, settings.queue_bytes, settings.min_free_bytes, self._fail)
+        bag = BagThread(
+            writer, settings.queue_bytes, settings.min_free_bytes, lambda error: self._fail(writer, error)
+        )
         if self._jpeg is not None:
             self._jpeg.dropped.clear()
+            self._jpeg.kept_raw.clear()
+            self._jpeg.not_kept.clear()
         bag.note("video2act", self._about())
         for name, fields in self._newest_notes.items():
             bag.note(name, fields)
         now_ns = time.time_ns()
         for message in list(self._states.values()):
             bag.put(replace(message, log_ns=now_ns))
-        self._bag = bag
+        with self._lock:
+            self._bag = None if bag.ended_early else bag
 
     def end(self, notes: Mapping[str, Mapping[str, str]] | None = None) -> Path:
         """End the bag, with last notes, and return its folder.
@@ -125,7 +143,8 @@ class RecordingSession:
             raise BagError("no bag is being recorded; begin one first")
         if self._jpeg is not None:
             self._jpeg.drain(CLOSE_S)
-        bag, self._bag = self._bag, None
+        with self._lock:
+            bag, self._bag = self._bag, None
         if bag is None:
             raise BagError("the bag ended early; see /diagnostics")
         bag.dropped.update(self._jpeg.dropped if self._jpeg is not None else {})
@@ -160,12 +179,16 @@ class RecordingSession:
         notes = {"video2act": dict(self._about()), **self._newest_notes}
 
         def save() -> None:
+            failure: BagError | None = None
             try:
                 write_bag(writer, messages, notes)
             except BagError as error:
-                done(error)
-            else:
-                done(None)
+                failure = error
+            except Exception as error:  # noqa: BLE001
+                failure = BagError(f"cannot write the bag {folder}: {describe_error(error)}")
+                failure.__cause__ = error
+                writer.abandon()
+            done(failure)
 
         thread = threading.Thread(target=save, name="ring_saver")
         self._savers = [saver for saver in self._savers if saver.is_alive()] + [thread]
@@ -176,10 +199,12 @@ class RecordingSession:
         """End everything, the bag with last notes; nothing comes in any more."""
         if self._jpeg is not None:
             self._jpeg.stop()
-        if self._bag is not None:
-            self.end(notes)
-        for saver in self._savers:
-            saver.join(CLOSE_S)
+        try:
+            if self._bag is not None:
+                self.end(notes)
+        finally:
+            for saver in self._savers:
+                saver.join(CLOSE_S)
 
     def _distribute(self, message: RecordedMessage) -> None:
         if message.state_of:
@@ -189,6 +214,9 @@ class RecordingSession:
         if (bag := self._bag) is not None:
             bag.put(message)
 
-    def _fail(self, error: BagError) -> None:
-        self._bag = None
+    def _fail(self, writer: BagWriter, error: BagError) -> None:
+        """Let go of the bag that ended, and of no other; in that bag's thread."""
+        with self._lock:
+            if self._bag is not None and self._bag.folder == writer.folder:
+                self._bag = None
         self._on_failure(error)
