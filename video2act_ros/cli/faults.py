@@ -51,7 +51,9 @@ def faults_command(
     Each must stop the arm within its bound (or slow it down), within all limits, with a reason, and the
     stack must go on once the fault is over.
     """
-    environment.prepare(may_restart=True, shared_memory=False)  # what becomes of that must not blind the judge
+    environment.prepare(
+        may_restart=True, shared_memory=False
+    )  # what becomes of that must not blind the judge
     from video2act_ros.nodes.faults import FaultOptions, worst_of, write_markdown
 
     options = FaultOptions(
