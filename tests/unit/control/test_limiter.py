@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruckig import ControlInterface, InputParameter, Ruckig, Trajectory
 
@@ -189,6 +189,7 @@ def test_braking_from_full_speed_towards_a_limit_stays_inside():
 
 @settings(max_examples=40, deadline=None)
 @given(seed=SEED)
+@example(seed=4100)  # comes to rest at the limit, a rounding beyond it
 def test_a_pose_outside_the_limits_only_moves_inwards(seed):
     """A measured pose beyond a limit is no excuse to go further, nor for a jump back."""
     rng = np.random.default_rng(seed)
@@ -200,7 +201,7 @@ def test_a_pose_outside_the_limits_only_moves_inwards(seed):
         for _ in range(60)
     ]
     outputs = drive(limiter, targets)[:, 0]
-    outside = outputs[1:] > 2.0
+    outside = outputs[1:] > 2.0 + 1e-10
     assert np.all(np.diff(outputs)[outside] <= 1e-10)
     free = one_joint(low=-9.0, high=9.0)
     assert count_violations(outputs[:, None], free, PERIOD_S) == 0

@@ -352,13 +352,13 @@ def test_ages_and_reaction_are_measured(bench):
     stamp_s = bench.time_s - 0.01
     bench.time_s += 0.11
     bench.tick(0)
-    bench.chunk(np.zeros(60), stamp_s=stamp_s + 0.02, latent_s=stamp_s - 0.5)
+    bench.chunk(np.zeros(60), stamp_s=stamp_s + 0.02, latent_s=stamp_s)
     bench.tick(3)
     metrics = bench.loop.metrics
     assert metrics.observation_age_s.summary().count == 3
     assert metrics.reaction_s.summary().count == 1
     assert metrics.reaction_s.summary().maximum == pytest.approx(0.12)
-    assert metrics.latent_age_s.summary().maximum == pytest.approx(0.12 + 0.04 + 0.52)
+    assert metrics.latent_age_s.summary().maximum == pytest.approx(0.12 + 0.04 + 0.02)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
