@@ -32,7 +32,7 @@ lint: setup  ## ruff, mypy, shellcheck, hadolint, and the schemas of compose.yam
 	@check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 unit: setup  ## tests without ROS
-	@$(PYTEST) tests/unit
+	@$(PYTEST) -n auto --dist loadfile tests/unit
 
 node: setup  ## real nodes in one process
 	@$(PYTEST) tests/node

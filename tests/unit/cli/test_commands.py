@@ -62,9 +62,14 @@ def test_what_an_operator_asks_of_a_stack_is_urgent_from_the_first_import_on():
     code = "import os, sys; import video2act_ros.cli; print(os.sched_getscheduler(0) == os.SCHED_FIFO)"
     asked = "from video2act_ros.core.priority import run_at_once; print(run_at_once(1))"
 
+    def as_a_shell():  # whatever class the tests' own process has
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
     def python(*words):
         command = [sys.executable, "-c", *words]
-        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True, preexec_fn=as_a_shell
+        ).stdout.strip()
 
     permitted = "True" if python(asked) == "SCHED_FIFO 1" else "False"
     assert set(COMMANDS) > URGENT
