@@ -18,6 +18,7 @@ BRAKING_STEP_S = 0.02  # between two points of the way to rest, unless a control
 SETTLE_S = 0.25  # a held arm stands at least so long before it goes on: no stop-and-go at a threshold
 EDGE = 0.01  # policy units: so far an arm that lies against a stop is measured beyond its range
 REMEASURE_RAD = 0.3  # after a reset the arm may stand elsewhere; more than any tracking error
+STILL_RAD = 0.02  # by so much a standing arm's measured joints may differ
 LET_GO_S = 1.0  # so long after the last command its driver is taken to stand at that set-point still
 
 _MISSED_ONE_BY_ONE = 500  # after more missed ticks than these every arm stands
@@ -106,6 +107,14 @@ class ArmMotion:
         if self._newest_ns is None or self.elsewhere or not self._limiter.stopped:
             return False
         return 0 <= now_ns - self._newest_ns <= seconds_to_ns(LET_GO_S)
+
+    def unmoved(self, before: FloatArray, now: FloatArray) -> bool:
+        """Whether every arm joint of two measured poses (J,) is in the same place, but for noise."""
+        return bool(np.all(np.abs(now - before)[self._arm] <= STILL_RAD))
+
+    def unseen(self, joints: JointSample) -> bool:
+        """Whether that was measured before the arm may have been put elsewhere."""
+        return self._reset_ns is not None and joints.stamp_ns <= self._reset_ns
 
     def take(self, positions: FloatArray) -> None:
         """Begin at rest at the measured `positions` (J,), in policy units; at a limit where one is passed by a hair."""

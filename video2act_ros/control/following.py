@@ -19,6 +19,11 @@ PROOF_RAD = 0.03  # commanded motion from which on an arm must show that it foll
 FOLLOWED_RAD = 0.01  # measured motion, in the commanded direction, that shows it
 PROOF_S = 0.3  # so long may that take after the command went `PROOF_RAD` away
 NEAR_RAD = 0.02  # a set-point this near to the measured pose is there
+SAG_RAD = 0.1  # so far load may keep an arm from its set-point; beyond it the measured pose counts
+_APPROACHES = (
+    3  # so often a set-point goes after an arm that load keeps away from it: else both would sink for ever
+)
+_ARRIVED = 1e-9
 
 _REMEDY = "check that its servos are on and its controller is active"
 
@@ -40,7 +45,8 @@ class Following:
     *Tracking*: a joint outside of what was commanded lately (`TrackingWatch`). *Proof*: of a driver that nobody has
     vouched for, and after each tracking error, the first motion is slow and must be seen in the measured joints within
     `PROOF_S`. *Retreat*: an arm that does not follow may be limp, blocked or held; its set-point goes to the measured
-    pose within the limits and stays with it, so that nothing leaps when the cause is gone. Grippers are exempt: they
+    pose within the limits, and once there to where the arm has gone meanwhile, so that nothing leaps when the cause is
+    gone. Grippers are exempt: they
     close on objects. Not thread-safe.
     """
 
@@ -56,6 +62,8 @@ class Following:
         self._tracking = TrackingWatch(profile, period_s, lead_s)
         self._proofs: list[_Proof] = []
         self._retreating = False
+        self._goal: Vector | None = None  # (J,) where a retreating set-point goes: where the arm was measured
+        self._approaches = 0
         self._lost = False  # a tracking error came up; the next motion must be proven
 
     @property
@@ -68,15 +76,12 @@ class Following:
         """Whether the arm still has to show that it follows."""
         return bool(self._proofs)
 
-    def retreat(self) -> None:
-        """Send the set-point to the measured pose; the next motion must be proven."""
-        self._retreating = self._lost = True
-
     def clear(self) -> None:
         """Forget everything, as when the arm is let go."""
         self._tracking.clear()
         self._proofs.clear()
-        self._retreating = self._lost = False
+        self._end_retreat()
+        self._lost = False
 
     def forget_commands(self) -> None:
         """Forget what was commanded: the arm was put elsewhere."""
@@ -105,7 +110,7 @@ class Following:
         problem = self._tracking.problem(sample)
         if problem is not None:
             if problem.outcome is not Outcome.SLOW:
-                self.retreat()
+                self._retreating = self._lost = True
             yield problem
         if sample is not None:
             yield from self._judge_proofs(sample, commanded)
@@ -120,11 +125,18 @@ class Following:
         """
         if not self._retreating or sample is None:
             return None
-        goal = np.where(self._arm, sample.positions, commanded)
-        if at_rest and np.all(np.abs(goal - commanded) <= NEAR_RAD):
-            self._retreating = False
-            return None
-        return MotionState.at_rest(goal)
+        measured = np.where(self._arm, sample.positions, commanded)
+        gap = float(np.max(np.abs(measured - commanded)))
+        if self._goal is None or (at_rest and np.all(np.abs(self._goal - commanded) <= _ARRIVED)):
+            if at_rest and (gap <= NEAR_RAD or (gap <= SAG_RAD and self._approaches >= _APPROACHES)):
+                self._end_retreat()
+                return None
+            self._goal = measured
+            self._approaches += 1
+        return MotionState.at_rest(self._goal)
+
+    def _end_retreat(self) -> None:
+        self._retreating, self._goal, self._approaches = False, None, 0
 
     def _judge_proofs(self, sample: JointSample, commanded: Vector) -> Iterator[Problem]:
         for proof in list(self._proofs):
@@ -140,7 +152,7 @@ class Following:
                 self._proofs.remove(proof)
             elif sample.stamp_ns - proof.moved_since_ns > seconds_to_ns(PROOF_S):
                 self._proofs.clear()
-                self.retreat()
+                self._retreating = self._lost = True
                 yield Problem(
                     Outcome.FAULT,
                     f"the arm does not follow: {self._names[joint]} was sent {abs(asked):.2f} rad and moved "

@@ -115,6 +115,11 @@ class RunState:
         return self._mode in _DRIVING and self._leaving is _Leaving.NO
 
     @property
+    def may_be_taken(self) -> bool:
+        """True while nothing of the state's own forbids to take an arm to which nothing is sent."""
+        return self._mode is not RunMode.IDLE and not self._emergency and not self.sending
+
+    @property
     def slow(self) -> bool:
         """True while a problem asks for slow motion."""
         return self._slow

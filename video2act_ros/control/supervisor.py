@@ -9,7 +9,7 @@ from typing import TypeVar
 from video2act_ros.control.arm_motion import ArmMotion
 from video2act_ros.control.command import Command
 from video2act_ros.control.external import ExternalSource
-from video2act_ros.control.following import NEAR_RAD, Following
+from video2act_ros.control.following import SAG_RAD, Following
 from video2act_ros.control.policy_motion import PolicyMotion
 from video2act_ros.control.problem import Problem
 from video2act_ros.control.run_state import EMERGENCY_STOP, RunState, Source
@@ -20,7 +20,7 @@ from video2act_ros.core.motion import MotionState, Vector
 from video2act_ros.core.other_clock import FUTURE_TOLERANCE_S
 from video2act_ros.core.robot_profile import RobotProfile
 from video2act_ros.core.thresholds import Outcome
-from video2act_ros.core.types import NS_PER_S, JointSample, RunMode, seconds_to_ns
+from video2act_ros.core.types import NS_PER_S, FloatArray, JointSample, RunMode, seconds_to_ns
 
 _Result = TypeVar("_Result")
 
@@ -73,6 +73,7 @@ class Supervisor:
         self._rest_at: MotionState | None = (
             None  # where a held arm's set-point goes; decided in the tick before
         )
+        self._let_go_at: FloatArray | None = None  # (J,), measured when the last command had gone out
         self._command: Command | None = None
         self._failure: Exception | None = None
         self._now_ns: int | None = None
@@ -113,7 +114,7 @@ class Supervisor:
         """Begin the slow way to the start pose; return every reason why not, and its duration [s]."""
         if self._settings.replay:
             return (_REPLAY,), 0.0
-        refusals = self._refusals(self._robot_problems(now_ns))
+        refusals = (*self._refusals(self._robot_problems(now_ns)), *self._unseen())
         was_sending = self._take_arm(refusals, now_ns)
         refusals = self.state.begin_move(refusals, now_ns)
         if refusals:
@@ -252,6 +253,8 @@ class Supervisor:
 
     def _let_go(self, now_ns: int) -> None:
         """Take that nothing is sent any more."""
+        if self._let_go_at is None and self.joints is not None:
+            self._let_go_at = self.joints.positions
         self.following.clear()
         self._rest_at = None
         self.watchdog.on_command(None, now_ns)
@@ -281,6 +284,8 @@ class Supervisor:
 
     def _remember(self, now_ns: int) -> None:
         """Keep the newest command for those who compare with it later."""
+        if self.state.sending:
+            self._let_go_at = None
         due_ns = now_ns + self.arm.lead_ns
         self.following.record(due_ns, self.arm.positions)
         self.policy.record(due_ns, self.arm.positions)
@@ -394,6 +399,11 @@ class Supervisor:
         )
         return (*pressed, *texts, *others)
 
+    def _unseen(self) -> Iterator[str]:
+        """Yield that the arm has not been measured since it may have been put elsewhere."""
+        if self.joints is not None and self.arm.unseen(self.joints):
+            yield "no joint state of this episode yet; try again in a moment, and check the robot driver"
+
     def _out_of_reach(self) -> tuple[str, ...]:
         """Return why the first command would be too far from the measured pose.
 
@@ -408,18 +418,22 @@ class Supervisor:
     def _take_arm(self, refusals: tuple[str, ...], now_ns: int) -> bool:
         """Stand at the measured pose before anything is sent; return whether something is sent already.
 
-        A driver that was told where to stand a moment ago still stands there: its set-point leaps nowhere, but goes
-        to an arm that is not near it.
+        An arm that was let go a moment ago, and is where it was then, stands at its driver's set-point, from which
+        load keeps it a little away: that set-point stays, for to begin at the measured pose would be a leap.
         """
         if self.state.sending:
             return True
-        if not refusals and self.joints is not None:
+        if not refusals and self.state.may_be_taken and self.joints is not None:
             self.following.clear()
-            if not self.arm.let_go_lately(now_ns):
+            if not (self.arm.let_go_lately(now_ns) and self._unmoved(self.joints)):
                 self.arm.take(self.joints.positions)
-            elif self.arm.distances(self.joints.positions).max() > NEAR_RAD:
-                self.following.retreat()
         return False
+
+    def _unmoved(self, joints: JointSample) -> bool:
+        """Whether the arm is where it was let go, near its last set-point: nobody else has moved it."""
+        if self._let_go_at is None or self.arm.distances(joints.positions).max() > SAG_RAD:
+            return False
+        return self.arm.unmoved(self._let_go_at, joints.positions)
 
     def _begin_to_drive(self, was_sending: bool, now_ns: int) -> None:
         """Take that commands go out in a new epoch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 HELPERS_BELOW = 10  # SCHED_FIFO priorities between the control thread and its process's other threads
@@ -65,6 +65,24 @@ def raise_helper_threads(control_priority: int) -> str:
         control_priority: SCHED_FIFO priority of the control thread; 0 changes nothing.
     """
     return _raise(_threads(), max(control_priority - HELPERS_BELOW, 1) if control_priority > 0 else 0)
+
+
+@contextlib.contextmanager
+def class_kept() -> Iterator[None]:
+    """Give every thread of this process the calling one's present class again at the end.
+
+    For calls into libraries that put a whole process before everything else, a robot's control thread included.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        for thread in _threads():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, policy, parameters)
 
 
 def _threads() -> list[int]:

@@ -152,3 +152,25 @@ def test_an_arm_that_lags_is_not_sent_back(bench):
         sent.append(command.state.positions)
         bench.measured = sent[max(len(sent) - 10, 0)]
     assert np.all(np.diff([positions[0] for positions in sent]) >= -1e-9)
+
+
+@pytest.mark.parametrize("ending", ["", "disengage", "emergency_stop"])
+@pytest.mark.parametrize("droop", [0.03, 0.09])
+def test_an_arm_that_load_keeps_below_its_set_point_does_not_sink_with_it(make_patient, ending, droop):
+    """The set-point goes after it a few times and then stays: else both would sink to the joint's limit."""
+    bench = make_patient()
+    bench.drive(0.0)
+    bench.blocked = True
+    bench.measured = bench.measured - [0.6, 0.0, 0.0]  # it is held down, until the set-point is there
+    bench.tick_until(lambda: bench.commands[-1].state.positions[0] < -0.5, 200)
+    if ending:
+        getattr(bench.loop, ending)()
+    for _ in range(400):
+        bench.measured = bench.commands[-1].state.positions - [droop, 0.0, 0.0]
+        bench.tick()
+    lowest = min(command.state.positions[0] for command in bench.commands)
+    assert lowest > -0.6 - 4 * 0.1
+    assert not bench.loop._supervisor.following.retreating
+    if ending == "disengage":
+        assert bench.mode is RunMode.SHADOW
+    bench.assert_within_limits()

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from video2act_ros.control.arm_motion import LET_GO_S
-from video2act_ros.control.following import NEAR_RAD
 from video2act_ros.core.types import JointSample, RunMode
 
 SAG = np.array([-0.009, 0.009, 0.0])  # what the servos leave of a set-point under load
@@ -39,17 +38,32 @@ def test_an_arm_that_is_taken_at_once_goes_on_from_the_set_point_that_its_driver
     let_go.assert_within_limits()
 
 
-def test_a_set_point_far_from_an_arm_that_is_taken_at_once_goes_there_within_the_limits(let_go):
-    """An arm whose servos failed as it was let go."""
+@pytest.mark.parametrize("way", [FELL, 0.25 * FELL])
+def test_an_arm_that_was_moved_since_is_taken_where_it_is_measured(let_go, way):
+    """By hand, by another controller, by its weight: the old set-point would throw it."""
     rest = let_go.commands[-1].state.positions
-    assert take(let_go, rest - FELL, ticks=10) == ()
-    let_go.tick(60)
-    let_go.assert_within_limits()
-    assert abs(let_go.commands[-1].state.positions[0] - let_go.measured[0]) <= NEAR_RAD
-    let_go.hold_still()
-    let_go.tick_until_engaged()
+    assert take(let_go, rest - way, ticks=10) == ()
     let_go.tick()
-    assert "slow until the arm has been seen to follow" in let_go.reason
+    np.testing.assert_allclose(let_go.commands[-1].state.positions, rest - way, atol=1e-12)
+
+
+def test_a_request_that_is_refused_takes_nothing(let_go):
+    """An emergency stop forbids to engage: what the arm was told last, and that it may stand elsewhere, stay known."""
+    let_go.loop.new_episode(let_go.now_ns)
+    let_go.loop.emergency_stop()
+    let_go.tick()
+    assert any("emergency stop" in text for text in take(let_go, let_go.measured))
+    assert let_go.loop._supervisor.arm.elsewhere
+
+
+def test_the_way_to_the_start_waits_for_a_pose_of_its_episode(let_go):
+    """A joint state from before may be of another scene."""
+    let_go.tick(8)
+    let_go.loop.new_episode(let_go.now_ns)
+    reasons, _ = let_go.loop.move_to_start(let_go.now_ns)
+    assert any("no joint state of this episode yet" in text for text in reasons)
+    let_go.tick()
+    assert let_go.loop.move_to_start(let_go.now_ns)[0] == ()
 
 
 def test_an_arm_that_is_taken_later_is_taken_where_it_is_measured(let_go):

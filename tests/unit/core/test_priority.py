@@ -100,6 +100,11 @@ def test_the_scheduling_class_is_always_reported():
     assert raise_scheduling_class(0) == "normal"
 
 
+def start_in_the_normal_class():
+    """Whatever class the tests' own process has."""
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 HELPERS = """
 import os, threading
 from video2act_ros.core.priority import raise_helper_threads
@@ -118,7 +123,12 @@ def test_every_thread_of_the_process_stays_below_the_control_thread(priority, gr
     """All threads get one class: SCHED_FIFO below the control thread's, or the normal one where refused."""
     script = HELPERS.format(priority=priority)
     run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        preexec_fn=start_in_the_normal_class,
     )
     words, threads = run.stdout.splitlines()
     if words == f"SCHED_FIFO {granted}":

@@ -1,6 +1,7 @@
 """Bags as LeRobot datasets: values, times, episodes, intervals, labels, refusals."""
 
 import json
+import os
 from itertools import count, pairwise
 
 import av
@@ -278,7 +279,9 @@ def test_the_codec_that_lerobot_records_by_default(tmp_path, robot_profile):
     bag = two_episodes().write(tmp_path / "bag")
     options = ExportOptions(bags=(bag,), profile=robot_profile, rate_hz=HZ)
     folder = tmp_path / "dataset"
+    before = os.sched_getscheduler(0)
     export_lerobot(options, folder, "av1")
+    assert os.sched_getscheduler(0) == before  # the encoder would go before everything else, where it may
     info = json.loads((folder / "meta/info.json").read_text())["features"]["observation.images.cam_high"][
         "info"
     ]

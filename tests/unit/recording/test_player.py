@@ -70,7 +70,7 @@ def test_the_clock_ticks_between_messages_and_never_goes_back():
     assert len(clocks) >= 5
     assert clocks == sorted(clocks)
     assert clocks[0] == FROM_NS
-    assert clocks[-1] == at(0.2).clock_ns
+    assert 0 <= at(0.2).clock_ns - clocks[-1] <= 0.002 * SECOND
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.0])

@@ -9,6 +9,7 @@ from typing import Any
 import av
 
 from video2act_ros.core.errors import DatasetError
+from video2act_ros.core.priority import class_kept
 from video2act_ros.core.types import ImageArray
 
 FILE_BYTES = 200 << 20  # a longer file ends with its episode
@@ -139,3 +140,5 @@ class CameraVideo:
         )
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, PIXELS
         self._stream.codec_context.thread_count = 1
+        with class_kept():  # as root SVT-AV1 would run before everything else on the machine
+            self._stream.codec_context.open()
