@@ -119,9 +119,10 @@ class System1Node(ModelNode["LoadedPolicy"]):
         self._prefix = ChunkPrefix(self, self.config.realtime_chunking)
 
     def context_changed(self, previous: RunContext) -> None:
-        """Watch the inputs anew in a new episode."""
+        """Forget and watch the inputs anew in a new episode: after a clock's step back old stamps look new."""
         if self.run_context.episode != previous.episode:
             self._watch.forget()
+            self._inputs.clear()
 
     def model_changed(self) -> None:
         """Tell the instructions that the new policy knows."""

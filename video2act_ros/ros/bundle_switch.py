@@ -64,6 +64,7 @@ class BundleSwitch(Generic[M]):
         self._tell_lock = threading.Lock()
         self._active = False
         self._returning = False
+        self._unusable = ""  # what failed and could not be set back: it is not loaded again and again
         self._overwritten = False
         self._running = (running.name, running.bundle_id, running.features_id)
         self._status = node.create_publisher(String, bundle_status_topic(system), qos.LATCHED)
@@ -166,7 +167,7 @@ class BundleSwitch(Generic[M]):
                 f"{why}; set the other system's bundle too, or this one back to '{self.name}', which goes on"
             )
             self._node.health.problem(_PROBLEM, text, Level.WARN)
-        elif self._swap.idle and (self._overwritten or self._wanted() != self.name):
+        elif self._swap.idle and (self._overwritten or self._wanted() not in (self.name, self._unusable)):
             self._load(self._wanted())
 
     def _give_up(self, failure: SwapFailure) -> None:
@@ -182,6 +183,7 @@ class BundleSwitch(Generic[M]):
             self._node.set_parameters([Parameter("bundle", value=self.name)])
         finally:
             self._returning = False
+            self._unusable = "" if self._wanted() == self.name else failure.name
 
     def _wanted(self) -> str:
         return str(self._node.get_parameter("bundle").value)

@@ -181,7 +181,10 @@ class ModelNode(ManagedNode, Generic[Model]):
 
     def check_config(self, config: NodeConfig) -> None:
         """Refuse a bundle from elsewhere or that cannot run here, or an instruction that the bundle does not know."""
-        if isinstance(config, ModelConfig) and config.bundle != self.config.bundle:
+        running = (
+            self.switch.name if hasattr(self, "switch") else self.config.bundle
+        )  # its folder may be gone by now
+        if isinstance(config, ModelConfig) and config.bundle not in (self.config.bundle, running):
             resolve_bundle_within(config.bundle, self._bundle_folders)
         if self.state_name not in ("inactive", "active") or not isinstance(config, ModelConfig):
             return

@@ -187,7 +187,9 @@ class RawTopics:
         received_ns = int(info.get("received_timestamp") or 0)
         if received_ns <= 0:  # the middleware does not tell it
             received_ns = time.time_ns()
-        sent_ns = int(info.get("source_timestamp") or 0) or received_ns
+        sent_ns = (
+            max(int(info.get("source_timestamp") or 0), 0) or received_ns
+        )  # some tell -1 where there is none
         arrival = entry.sequences.arrive(publisher, sequence, sent_ns, entry.publishers)
         if arrival.repeated:
             return  # from a new subscription
