@@ -433,3 +433,18 @@ def test_a_refused_instruction_of_the_start_does_not_block_the_next_swap(systems
     world.wait_for(lambda: system1.switch.name == str(copy), "the swap")
     assert ask(system1, bundle).successful
     world.wait_for(lambda: system1.switch.name == str(bundle), "the next swap")
+
+
+def test_a_swap_that_fails_while_the_running_bundle_is_gone_returns_all_the_same(systems, world, own, copy):
+    """The folder of what runs was renamed or taken away: its model goes on, and nothing is loaded again and again."""
+    system1 = systems[1]
+    ask(system1, own)
+    world.wait_for(lambda: system1.switch.name == str(own), "the swap")
+    world.wait_for_more("chunk")
+    old = world.newest("chunk").bundle_id
+    weights = copy / "system1.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    own.rename(own.with_name("moved"))
+    assert ask(system1, copy).successful
+    world.wait_for_problem("/system1", "system1.safetensors is truncated or changed")
+    assert_goes_on(world, system1, own, old)

@@ -153,3 +153,16 @@ def rclpy_duration(seconds):
     from rclpy.duration import Duration
 
     return Duration(seconds=seconds)
+
+
+def test_a_new_episode_forgets_images_whose_stamps_look_newer(make_node, world, parameters):
+    """A clock that stepped back, or a simulation begun anew: what was seen before it lies in the new one's future."""
+    node = make_node(System1Node, **parameters)
+    world.run_state(epoch=1, episode=1)
+    world.wait_for(lambda: all(node._inputs.newest_stamps_ns.values()), "an image of every camera")
+    seen = []
+    clear = node._inputs.clear
+    node._inputs.clear = lambda: (clear(), seen.append(node._inputs.newest_stamps_ns))
+    world.run_state(epoch=2, episode=2)
+    world.wait_for(lambda: seen, "the new episode to be heard")
+    assert not any(seen[0].values())
