@@ -1,9 +1,14 @@
 """Images in bags as JPEG: the same pixels but for the codec, on the topic where players look for them."""
 
+import queue
+import threading
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
+from video2act_ros.recording.writing import jpeg_images
 from video2act_ros.recording.writing.bag_records import RecordedMessage, RecordedTopic
 from video2act_ros.recording.writing.jpeg_images import COMPRESSED_IMAGE, IMAGE, JpegCompressor
 
@@ -76,3 +81,36 @@ def test_everything_handed_over_comes_out_and_what_is_too_much_is_counted():
     compressor.stop()
     assert len(done) + compressor.dropped.get("/cam/image_raw", 0) == 40
     assert done
+
+
+def test_what_is_not_encoded_waits_for_no_image_and_draining_only_for_those_before(monkeypatch):
+    """Encoders that fall behind keep neither the run state of a fault out of the bag nor its end waiting."""
+    handed, gates, begun = [], [threading.Event() for _ in range(3)], queue.SimpleQueue()
+    compressor = JpegCompressor(95, 1 << 30, handed.append)
+
+    def encode(message):
+        begun.put(message.sequence)
+        assert gates[message.sequence].wait(20.0)
+        return message
+
+    monkeypatch.setattr(compressor, "encode", encode)
+    monkeypatch.setattr(jpeg_images, "PATIENCE_S", 0.0)
+    first, second, later = (replace(image("rgb8", smooth()), sequence=number) for number in range(3))
+    compressor.put(first)
+    compressor.put(second)
+    state = replace(first, topic=RecordedTopic("/run_state", "video2act_msgs/msg/RunState"), sequence=9)
+    compressor.pass_on(state)
+    assert handed == [state]
+    drained = threading.Thread(target=compressor.drain, args=(20.0,))
+    gates[1].set()
+    begun.get(timeout=20.0), begun.get(timeout=20.0)
+    drained.start()
+    compressor.put(later)
+    assert drained.is_alive()
+    gates[0].set()
+    drained.join(20.0)
+    assert not drained.is_alive()
+    assert handed == [state, first, second]
+    gates[2].set()
+    compressor.stop()
+    assert handed == [state, first, second, later]

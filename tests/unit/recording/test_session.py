@@ -7,6 +7,7 @@ import pytest
 from conditions import until
 
 from video2act_ros.core.errors import BagError
+from video2act_ros.recording.writing import jpeg_images
 from video2act_ros.recording.writing.bag_records import OfferedQos, RecordedMessage, RecordedTopic
 from video2act_ros.recording.writing.jpeg_images import IMAGE
 from video2act_ros.recording.writing.session import RecordingSession, SessionSettings
@@ -135,8 +136,9 @@ def _with_step(data, step):
     return bytes(STORE.serialize_cdr(message, IMAGE))
 
 
-def test_jpeg_files_are_in_the_order_of_time(tmp_path, session):
+def test_jpeg_files_are_in_the_order_of_time(tmp_path, session, monkeypatch):
     """Images of any size in two threads, other topics between them: each topic and the whole file are in order."""
+    monkeypatch.setattr(jpeg_images, "PATIENCE_S", 60.0)  # however slow the encoders are here
     recording = session(jpeg_quality=90)
     recording.begin(tmp_path / "bag")
     sizes = (480, 8, 8, 240, 8, 8)

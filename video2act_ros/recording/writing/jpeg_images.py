@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ SUFFIX = "/compressed"
 _CHANNELS = {"rgb8": 3, "bgr8": 3, "mono8": 1, "rgba8": 4, "bgra8": 4}
 _TO_BGR = {"rgb8": cv2.COLOR_RGB2BGR, "rgba8": cv2.COLOR_RGBA2BGR, "bgra8": cv2.COLOR_BGRA2BGR}
 _THREADS = 2
+PATIENCE_S = 0.5
+"""So long encoders may keep other messages waiting behind images, for the order of the file."""
 
 Reasons = dict[str, tuple[int, str]]
 """By topic: how many messages, and why the newest."""
@@ -31,14 +34,16 @@ Reasons = dict[str, tuple[int, str]]
 class _Slot:
     """The place of one message in the order of arrival; `result` once it may be handed on."""
 
-    __slots__ = ("result",)
+    __slots__ = ("other", "result", "since_s")
 
-    def __init__(self, result: RecordedMessage | None = None) -> None:
-        self.result = result
+    def __init__(self, other: RecordedMessage | None = None) -> None:
+        self.result = other
+        self.other = other is not None  # no image that is encoded
+        self.since_s = time.monotonic()
 
 
 class JpegCompressor:
-    """Encodes images in threads of its own and hands everything on in the order in which it came.
+    """Encodes images in threads of its own and hands them on in the order in which they came, all else between them.
 
     An image that cannot be encoded is handed on as it is; `kept_raw` says why, by topic, where that is unexpected.
     """
@@ -80,15 +85,22 @@ class JpegCompressor:
             self._work(message, slot)
 
     def pass_on(self, message: RecordedMessage) -> None:
-        """Hand on anything else as it is, after the images that came before it."""
+        """Hand on anything else as it is: after the images before it, unless those keep it for `PATIENCE_S`."""
         with self._changed:
             self._slots.append(_Slot(message))
-        self._hand_on()
+            late = time.monotonic() - self._slots[0].since_s >= PATIENCE_S
+        if late:
+            self._overtake()
+        else:
+            self._hand_on()
 
     def drain(self, timeout_s: float) -> None:
-        """Wait until nothing waits."""
+        """Wait until all that waits now has been handed on, whatever comes meanwhile."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._slots and not self._waiting_bytes, timeout_s)
+            waiting = {id(slot): slot for slot in self._slots}  # kept, so that no other gets the same id
+            self._changed.wait_for(lambda: not any(id(slot) in waiting for slot in self._slots), timeout_s)
+        with self._handing:  # also the one that is being handed on
+            pass
 
     def stop(self) -> None:
         """Encode what waits, then end the threads."""
@@ -118,11 +130,24 @@ class JpegCompressor:
                     if result is None:
                         return
                     self._slots.popleft()
-                try:
-                    self._done(result)
-                except Exception as error:  # noqa: BLE001
-                    count, _ = self.not_kept.get(result.topic.name, (0, ""))
-                    self.not_kept[result.topic.name] = (count + 1, describe_error(error))
+                self._give(result)
+
+    def _overtake(self) -> None:
+        """Hand on all that waits for an image that is not encoded yet; the images keep their places."""
+        with self._handing:
+            with self._changed:
+                ready = [slot.result for slot in self._slots if slot.other and slot.result is not None]
+                self._slots = deque(slot for slot in self._slots if not slot.other)
+            for message in ready:
+                self._give(message)
+        self._hand_on()
+
+    def _give(self, message: RecordedMessage) -> None:
+        try:
+            self._done(message)
+        except Exception as error:  # noqa: BLE001
+            count, _ = self.not_kept.get(message.topic.name, (0, ""))
+            self.not_kept[message.topic.name] = (count + 1, describe_error(error))
 
     def encode(self, message: RecordedMessage) -> RecordedMessage:
         """Return the image as JPEG on `<topic>/compressed`, or `message` where JPEG cannot hold its encoding.
