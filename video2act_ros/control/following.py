@@ -20,10 +20,7 @@ FOLLOWED_RAD = 0.01  # measured motion, in the commanded direction, that shows i
 PROOF_S = 0.3  # so long may that take after the command went `PROOF_RAD` away
 NEAR_RAD = 0.02  # a set-point this near to the measured pose is there
 SAG_RAD = 0.1  # so far load may keep an arm from its set-point; beyond it the measured pose counts
-_APPROACHES = (
-    3  # so often a set-point goes after an arm that load keeps away from it: else both would sink for ever
-)
-_ARRIVED = 1e-9
+_APPROACHES = 5  # so often a set-point goes after an arm that load keeps below it: else both would sink for ever
 
 _REMEDY = "check that its servos are on and its controller is active"
 
@@ -127,12 +124,12 @@ class Following:
             return None
         measured = np.where(self._arm, sample.positions, commanded)
         gap = float(np.max(np.abs(measured - commanded)))
-        if self._goal is None or (at_rest and np.all(np.abs(self._goal - commanded) <= _ARRIVED)):
+        if self._goal is None or at_rest:
             if at_rest and (gap <= NEAR_RAD or (gap <= SAG_RAD and self._approaches >= _APPROACHES)):
                 self._end_retreat()
                 return None
             self._goal = measured
-            self._approaches += 1
+            self._approaches = self._approaches + 1 if gap <= SAG_RAD else 0  # a fall is no sag
         return MotionState.at_rest(self._goal)
 
     def _end_retreat(self) -> None:
