@@ -20,7 +20,7 @@ FOLLOWED_RAD = 0.01  # measured motion, in the commanded direction, that shows i
 PROOF_S = 0.3  # so long may that take after the command went `PROOF_RAD` away
 NEAR_RAD = 0.02  # a set-point this near to the measured pose is there
 SAG_RAD = 0.1  # so far load may keep an arm from its set-point; beyond it the measured pose counts
-_APPROACHES = 5  # so often a set-point goes after an arm that load keeps below it: else both would sink for ever
+_APPROACHES = 5  # so often a set-point goes after an arm that load keeps below it, which would sink with it
 
 _REMEDY = "check that its servos are on and its controller is active"
 
