@@ -64,6 +64,14 @@ def edit_manifest(folder, change):
     path.write_text(yaml.safe_dump(content))
 
 
+def swap_to(node, world, bundle):
+    """Swap to a bundle; return what its chunks name."""
+    ask(node, bundle)
+    world.wait_for(lambda: node.switch.name == str(bundle), "the swap")
+    world.wait_for_more("chunk")
+    return world.newest("chunk").bundle_id
+
+
 def assert_goes_on(world, node, bundle, bundle_id):
     """The old model still makes chunks, and both parameters name it."""
     world.wait_for_more("chunk", 2)
@@ -279,10 +287,7 @@ def test_a_bundle_overwritten_by_one_that_cannot_run_leaves_the_old_one(
 ):
     """Setting it again is refused, or returned with the reason; what was loaded before goes on."""
     system1 = systems[1]
-    ask(system1, own)
-    world.wait_for(lambda: system1.switch.name == str(own), "the swap")
-    world.wait_for_more("chunk")
-    old = world.newest("chunk").bundle_id
+    old = swap_to(system1, world, own)
     weights = own / "system1.safetensors"
     if change == "joints":
         names = ["elbow", "shoulder", "gripper"]
@@ -438,10 +443,7 @@ def test_a_refused_instruction_of_the_start_does_not_block_the_next_swap(systems
 def test_a_swap_that_fails_while_the_running_bundle_is_gone_returns_all_the_same(systems, world, own, copy):
     """The folder of what runs was renamed or taken away: its model goes on, and nothing is loaded again and again."""
     system1 = systems[1]
-    ask(system1, own)
-    world.wait_for(lambda: system1.switch.name == str(own), "the swap")
-    world.wait_for_more("chunk")
-    old = world.newest("chunk").bundle_id
+    old = swap_to(system1, world, own)
     weights = copy / "system1.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     own.rename(own.with_name("moved"))

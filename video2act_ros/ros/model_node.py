@@ -181,18 +181,16 @@ class ModelNode(ManagedNode, Generic[Model]):
 
     def check_config(self, config: NodeConfig) -> None:
         """Refuse a bundle from elsewhere or that cannot run here, or an instruction that the bundle does not know."""
-        running = (
-            self.switch.name if hasattr(self, "switch") else self.config.bundle
-        )  # its folder may be gone by now
+        # What runs may be set back to although its folder is gone by now.
+        running = self.switch.name if hasattr(self, "switch") else self.config.bundle
         if isinstance(config, ModelConfig) and config.bundle not in (self.config.bundle, running):
             resolve_bundle_within(config.bundle, self._bundle_folders)
         if self.state_name not in ("inactive", "active") or not isinstance(config, ModelConfig):
             return
         if config.bundle not in (self.config.bundle, self.switch.name):
             self._check_bundle(config.bundle)
-        if (
-            config.instruction != self.config.instruction
-        ):  # a swap may have left one that only the run state overrules
+        # A swap may have left an instruction that only the run state overrules.
+        if config.instruction != self.config.instruction:
             self.choose_instruction(config.instruction)
 
     def config_changed(self, previous: NodeConfig) -> None:
